@@ -1,0 +1,83 @@
+"""raypipe: the whole life of a model on Ray, from raw files to an answered request, composed by one config."""
+
+from importlib import import_module
+from typing import Any
+
+__version__ = "0.1.0"
+
+_EXPORTS = {
+    # writing a pipeline
+    "Pipeline": "raypipe.pipeline.node",
+    "check": "raypipe.pipeline.check",
+    "plan": "raypipe.pipeline.plan",
+    "run": "raypipe.pipeline.run",
+    # sources and what is said of their rows
+    "Parquet": "raypipe.data.source",
+    "Csv": "raypipe.data.source",
+    "Contract": "raypipe.data.contract",
+    "Column": "raypipe.data.contract",
+    # transforms
+    "Select": "raypipe.data.transform",
+    "Drop": "raypipe.data.transform",
+    "Standardize": "raypipe.data.fitted",
+    "Impute": "raypipe.data.fitted",
+    "OneHot": "raypipe.data.fitted",
+    "Ordinal": "raypipe.data.fitted",
+    "Frequency": "raypipe.data.fitted",
+    # models
+    "Booster": "raypipe.train.model",
+    "Mlp": "raypipe.train.model",
+    "Logistic": "raypipe.train.model",
+    # steps
+    "Ingest": "raypipe.steps.ingest",
+    "Validate": "raypipe.steps.validate",
+    "Split": "raypipe.steps.split",
+    "Label": "raypipe.steps.label",
+    "Transform": "raypipe.steps.transform",
+    "Train": "raypipe.steps.train",
+    "Evaluate": "raypipe.steps.evaluate",
+    "Gate": "raypipe.steps.gate",
+    "Register": "raypipe.steps.register",
+    "InfraValidate": "raypipe.steps.infra_validate",
+    "Deploy": "raypipe.steps.deploy",
+    "Predict": "raypipe.steps.predict",
+    # where it runs, what is told of it
+    "Local": "raypipe.core.cluster",
+    "Attach": "raypipe.core.cluster",
+    "Debug": "raypipe.core.cluster",
+    "Wandb": "raypipe.core.tracker",
+    "NoTracker": "raypipe.core.tracker",
+    # writing a step
+    "Columns": "raypipe.core.step",
+    "Look": "raypipe.core.step",
+    "Made": "raypipe.core.step",
+    "Ref": "raypipe.core.step",
+    "Standing": "raypipe.core.step",
+    "Work": "raypipe.core.step",
+    "Table": "raypipe.core.artifact",
+    "Report": "raypipe.core.artifact",
+    "Model": "raypipe.core.artifact",
+    "Evaluation": "raypipe.core.artifact",
+    "Verdict": "raypipe.core.artifact",
+    "Version": "raypipe.core.artifact",
+    "Endpoint": "raypipe.core.artifact",
+    # afterwards
+    "table": "raypipe.pipeline.reach",
+    "model": "raypipe.pipeline.reach",
+    "Client": "raypipe.serve.client",
+}
+"""Public name -> module. Nothing is imported before it is asked for, and an import path that names `raypipe.X` is read through this."""
+
+__all__ = sorted(_EXPORTS)  # pyright: ignore[reportUnsupportedDunderAll]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _EXPORTS:
+        raise AttributeError(f"module 'raypipe' has no attribute '{name}'")
+    value = getattr(import_module(_EXPORTS[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
