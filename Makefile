@@ -1,0 +1,76 @@
+# Every target sets up .venv first, if it was not yet done for this place, this pyproject.toml and this constraints.txt.
+
+SHELL := /bin/bash
+KEY := $(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
+READY := .venv/ready-$(KEY)
+PY := .venv/bin/python
+UNIT := not ray and not e2e and not postgres and not chaos
+ARGS ?=
+
+.PHONY: help demo test unit lint format reference bench chaos services clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo 'make demo       the flights example, from raw files to an answered request'
+	@echo 'make test       lint, types and all tests'
+	@echo 'make unit       only the tests that start neither Ray nor a database'
+	@echo 'make lint       ruff and the type checker'
+	@echo 'make format     let ruff rewrite what it can'
+	@echo 'make reference  write docs/reference.md from the code'
+	@echo 'make bench      all benchmarks (ARGS=--quick: short ones)'
+	@echo 'make chaos      only the tests that kill processes'
+	@echo 'make services   install the Debian packages that some tests use'
+	@echo 'make clean      remove what the other targets left, .venv apart'
+
+demo: $(READY)
+	@$(PY) examples/flights/demo.py
+
+test: lint
+	@$(PY) -m pytest $(ARGS)
+
+unit: $(READY)
+	@$(PY) -m pytest -m '$(UNIT)' $(ARGS)
+
+lint: $(READY)
+	@$(PY) -m ruff check --quiet .
+	@$(PY) -m ruff format --check --quiet . || { echo '`make format` rewrites what differs.'; exit 1; }
+	@$(PY) -m pyright
+
+format: $(READY)
+	@$(PY) -m ruff format --quiet .
+	@$(PY) -m ruff check --quiet --fix .
+
+reference: $(READY)
+	@$(PY) -m tests.rules.reference
+
+bench: $(READY)
+	@failed=; for file in $$(grep -l '^if __name__ ==' benchmarks/*.py); do \
+	  echo "# $$file"; $(PY) $$file $(ARGS) || failed="$$failed $$file"; \
+	done; test -z "$$failed" || { echo "falls short:$$failed"; exit 1; }
+
+chaos: $(READY)
+	@$(PY) -m pytest -m chaos $(ARGS)
+
+services:
+	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 && { echo 'PostgreSQL is installed.'; exit 0; }; \
+	command -v apt-get >/dev/null || { echo 'No apt-get here: install PostgreSQL yourself; the tests that need it are skipped without it.'; exit 1; }; \
+	root=; test "$$(id -u)" = 0 || root='sudo -n'; \
+	$$root true 2>/dev/null || { echo 'Installing PostgreSQL takes root, or sudo without a password.'; exit 1; }; \
+	echo 'Installing PostgreSQL ...'; \
+	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null
+
+clean:
+	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis wandb .raypipe examples/*/.raypipe examples/*/data
+	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+
+# A virtual environment does not survive a move: made anew where the checkout lies elsewhere than it did.
+$(READY):
+	@for python in python3.11 python3 python3.12 python3.13; do \
+	  $$python -c 'import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))' 2>/dev/null && break; python=; \
+	done; \
+	test -n "$$python" || { echo 'raypipe needs Python 3.11 to 3.13 as python3.11 or python3.'; exit 1; }; \
+	test "$$(cat .venv/place 2>/dev/null)" = "$$(pwd)" || clear=--clear; \
+	echo "Setting up .venv with $$($$python --version): a minute or two and 2.6 GB, once."; \
+	$$python -m venv $$clear .venv && pwd > .venv/place && \
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location -c constraints.txt -e '.[dev]'
+	@rm -f .venv/ready-* && touch $@
