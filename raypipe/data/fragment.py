@@ -1,0 +1,280 @@
+"""A fragment: one immutable Parquet file of a table, with what the catalog must know of it."""
+
+from __future__ import annotations
+
+import base64
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.fs as pafs
+import pyarrow.parquet as pq
+
+from raypipe.core.artifact import Json
+from raypipe.core.errors import DataError, StoreError, nearest
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+
+FIELD_ID = b"PARQUET:field_id"
+ROW_GROUP_ROWS = 131_072
+ROW_GROUP_BYTES = 64 << 20
+LONGEST_BOUND = 256
+"""Characters of a string that may stand as a minimum or maximum; a longer one is left out, and None means not known."""
+
+
+@dataclass(frozen=True)
+class Fragment:
+    """One file of a table's snapshot. It is small and picklable: what travels to a task instead of rows."""
+
+    path: str
+    """Relative to the store's root."""
+    num_rows: int
+    size: int
+    """Bytes."""
+    sha256: str
+    first_row: int = 0
+    """The number of its first row in the order of the table."""
+    stats: dict[str, dict[str, Json]] = field(default_factory=dict)
+    """By column: `nulls`, `nans`, `min`, `max`. Bounds are numbers, booleans or text (dates and times as ISO, decimals as digits), and
+    None where they are not known: nested and binary columns, all-null ones, infinities."""
+
+
+def write_fragment(store: Store, path: str, table: pa.Table) -> Fragment:
+    """Writes `table` durably to `path` and digests the bytes as they pass.
+
+    Measured on 500,000 rows of 12 columns: README of the numbers is the benchmark; lz4 costs 8 % more CPU than no compression when writing,
+    reads faster and took a third of the space on real data. Dictionaries are for text only: on floats they doubled the time.
+    Raises DataError for a column that Parquet cannot hold.
+    """
+    _check_names(path, table)
+    numbered = pa.Table.from_arrays(table.columns, schema=with_field_ids(table.schema))
+    footers: list[pq.FileMetaData] = []
+    with store.create(path) as writer:
+        try:
+            pq.write_table(
+                numbered,
+                cast(Any, _Sink(writer)),
+                compression="lz4",
+                use_dictionary=list(_text_leaves(table.schema)),
+                write_page_checksum=True,
+                row_group_size=_row_group_rows(table),
+                metadata_collector=footers,
+            )
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+            raise DataError(f"{path}: Parquet cannot hold this table: {error}. Columns: {_name_types(table.schema)}") from error
+    return Fragment(path, table.num_rows, writer.file.size, writer.file.sha256, stats=_statistics(table, footers[0]))
+
+
+def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> pa.Table:
+    """Its rows, columns in the order asked for, with the exact Arrow types that were written; every page's checksum is verified."""
+    with _opened(store, fragment, columns) as (file, schema):
+        return _exact(file.read(columns=None if columns is None else list(schema.names), use_threads=False), schema)
+
+
+def read_row_groups(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The same in pieces of at most a row group (131,072 rows, less where rows are wide)."""
+    with _opened(store, fragment, columns) as (file, schema):
+        for number in range(file.num_row_groups):
+            names = None if columns is None else list(schema.names)
+            yield _exact(file.read_row_group(number, columns=names, use_threads=False), schema)
+
+
+def with_field_ids(schema: pa.Schema) -> pa.Schema:
+    """The schema with Parquet field ids 1, 2, ... on every field, children after their parent: the column ids of the catalog."""
+    ids = itertools.count(1)
+    return pa.schema([_numbered(column, ids) for column in schema])
+
+
+def children(type_: pa.DataType) -> list[pa.Field]:
+    """The fields inside a nested type, in the order in which they are numbered."""
+    if pa.types.is_map(type_):
+        return [type_.key_field, type_.item_field]
+    if pa.types.is_struct(type_):
+        return [type_.field(i) for i in range(type_.num_fields)]
+    if is_list(type_):
+        return [cast(Any, type_).value_field]
+    return []
+
+
+def is_list(type_: pa.DataType) -> bool:
+    is_ = pa.types
+    return any(f(type_) for f in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view, is_.is_large_list_view))
+
+
+class _Sink:
+    """What pyarrow needs of a Python file, over the store's writer (which digests and counts)."""
+
+    closed = False
+
+    def __init__(self, writer: Any):
+        self.write = writer.write
+
+    def writable(self) -> bool:
+        return True
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+def _check_names(path: str, table: pa.Table) -> None:
+    names = table.column_names
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice:
+        raise DataError(f"{path}: the table has two columns named {', '.join(map(repr, twice))}; rename one of them")
+    if not names:
+        raise DataError(f"{path}: the table has no columns")
+
+
+def _numbered(column: pa.Field, ids: Iterator[int]) -> pa.Field:
+    metadata = {**(column.metadata or {}), FIELD_ID: str(next(ids)).encode()}
+    inner = [_numbered(child, ids) for child in children(column.type)]
+    return pa.field(column.name, _rebuilt(column.type, inner) if inner else column.type, column.nullable, metadata)
+
+
+def _rebuilt(type_: pa.DataType, inner: list[pa.Field]) -> pa.DataType:
+    if pa.types.is_struct(type_):
+        return pa.struct(inner)
+    if pa.types.is_map(type_):
+        return pa.map_(inner[0], inner[1], keys_sorted=cast(Any, type_).keys_sorted)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(inner[0], cast(Any, type_).list_size)
+    make = {pa.types.is_large_list: pa.large_list, pa.types.is_list_view: pa.list_view, pa.types.is_large_list_view: pa.large_list_view}
+    return next((to for is_, to in make.items() if is_(type_)), pa.list_)(inner[0])
+
+
+def _text_leaves(schema: pa.Schema) -> Iterator[str]:
+    """The Parquet paths of the columns whose values are text or bytes: those that a dictionary makes smaller."""
+    for column in schema:
+        yield from _text_paths(column.name, column.type)
+
+
+def _text_paths(path: str, type_: pa.DataType) -> Iterator[str]:
+    is_ = pa.types
+    if is_.is_dictionary(type_) or any(
+        f(type_) for f in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_binary, is_.is_large_binary, is_.is_binary_view)
+    ):
+        yield path
+    for child in children(type_):
+        middle = "list.element" if is_list(type_) else f"key_value.{child.name}" if is_.is_map(type_) else child.name
+        yield from _text_paths(f"{path}.{middle}", child.type)
+
+
+def _row_group_rows(table: pa.Table) -> int:
+    """Small enough that a reader of one row group at a time stays near 64 MiB."""
+    row_bytes = max(1, table.nbytes // max(1, table.num_rows))
+    return max(1_024, min(ROW_GROUP_ROWS, ROW_GROUP_BYTES // row_bytes))
+
+
+@contextmanager
+def _opened(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, pa.Schema]]:
+    """The file and the exact schema of the columns asked for; what goes wrong while it is open names the file."""
+    try:
+        filesystem, path = pafs.FileSystem.from_uri(store.locate(fragment.path))
+        with filesystem.open_input_file(path) as source:
+            if source.size() != fragment.size:
+                raise StoreError(f"{fragment.path}: {source.size()} bytes, but {fragment.size} were written. {_REMEDY}")
+            with pq.ParquetFile(source, page_checksum_verification=True) as file:
+                yield file, _selected(fragment.path, _written_schema(file), columns)
+    except FileNotFoundError as error:
+        raise StoreError(f"{fragment.path}: is not in the store at {store.root}. {_REMEDY}") from error
+    except (OSError, pa.ArrowException) as error:
+        raise StoreError(f"{fragment.path}: cannot be read back as it was written: {_first_line(error)}. {_REMEDY}") from error
+
+
+_REMEDY = "Restore the file from a copy, or delete it: the next run makes it again."
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+
+
+def _written_schema(file: pq.ParquetFile) -> pa.Schema:
+    """As it was given to the writer: pyarrow's own reader widens seconds, date64 and dictionaries of numbers."""
+    stored = (file.metadata.metadata or {}).get(b"ARROW:schema")
+    schema = pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored))) if stored else file.schema_arrow
+    return pa.schema([_without_id(column) for column in schema])
+
+
+def _without_id(column: pa.Field) -> pa.Field:
+    inner = [_without_id(child) for child in children(column.type)]
+    kept = {key: value for key, value in (column.metadata or {}).items() if key != FIELD_ID}
+    return pa.field(column.name, _rebuilt(column.type, inner) if inner else column.type, column.nullable, kept or None)
+
+
+def _selected(path: str, schema: pa.Schema, columns: Sequence[str] | None) -> pa.Schema:
+    if columns is None:
+        return schema
+    missing = [name for name in columns if name not in schema.names]
+    if missing:
+        raise DataError(f"{path}: has no column {missing[0]!r}.{nearest(missing[0], schema.names)}")
+    return pa.schema([schema.field(name) for name in columns])
+
+
+def _exact(table: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The columns of `schema`, in its order and of its types; nothing is copied where they are so already."""
+    columns = [table.column(name) for name in schema.names]
+    same = [column if column.type == f.type else column.cast(f.type) for column, f in zip(columns, schema, strict=True)]
+    return pa.Table.from_arrays(same, schema=schema)
+
+
+def _name_types(schema: pa.Schema) -> str:
+    return ", ".join(f"{column.name} {column.type}" for column in schema)
+
+
+def _statistics(table: pa.Table, footer: pq.FileMetaData) -> dict[str, dict[str, Json]]:
+    """Bounds come from the footer, which the writer has computed anyway; times from Arrow, since the footer's need pandas."""
+    places = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
+    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+    return {name: _column_statistics(table.column(name), [g.column(places[name]) for g in groups] if name in places else []) for name in table.column_names}
+
+
+def _column_statistics(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> dict[str, Json]:
+    floating = pa.types.is_floating(column.type)
+    nans = _num_nans(column) if floating else 0
+    low, high = _bounds(column, chunks)
+    return {"nulls": column.null_count, "nans": nans, "min": _json_bound(low), "max": _json_bound(high)}
+
+
+def _num_nans(column: pa.ChunkedArray) -> int:
+    return pc.sum(pc.is_nan(column), min_count=0).as_py()
+
+
+def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tuple[Any, Any]:
+    type_ = column.type
+    if pa.types.is_float16(type_):
+        column, type_ = column.cast(pa.float32()), pa.float32()
+        return _arrow_bounds(column)
+    if pa.types.is_temporal(type_):
+        return (None, None) if pa.types.is_duration(type_) else _arrow_bounds(column)
+    if pa.types.is_binary(type_) or pa.types.is_nested(type_):
+        return None, None
+    found = [s for s in (chunk.statistics for chunk in chunks) if s is not None and s.has_min_max]
+    full = [chunk for chunk in chunks if chunk.statistics is not None and chunk.statistics.num_values]
+    if not found or len(found) < len(full):
+        return None, None
+    return min(s.min for s in found), max(s.max for s in found)
+
+
+def _arrow_bounds(column: pa.ChunkedArray) -> tuple[Any, Any]:
+    both = pc.min_max(column)
+    if pa.types.is_temporal(column.type):
+        return tuple(pc.cast(both[k], pa.string()).as_py() for k in ("min", "max"))  # type: ignore[return-value]
+    return both["min"].as_py(), both["max"].as_py()
+
+
+def _json_bound(value: Any) -> Json:
+    if isinstance(value, bool | int):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if value is None or isinstance(value, bytes):
+        return None
+    text = str(value)
+    return text if len(text) <= LONGEST_BOUND else None
