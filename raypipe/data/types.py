@@ -1,0 +1,91 @@
+"""Arrow's types by the names that people write: `int64`, `float64`, `string`, `timestamp[us, tz=UTC]`, `list<float32>`."""
+
+from __future__ import annotations
+
+import re
+
+import pyarrow as pa
+
+from raypipe.core.artifact import Json
+from raypipe.core.errors import DataError, nearest
+
+_SHORT = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32", "date64[ms]": "date64"}
+_PLAIN = (
+    "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 string large_string binary large_binary "
+    "date32 date64 timestamp[s] timestamp[ms] timestamp[us] timestamp[ns] duration[s] duration[ms] duration[us] duration[ns] "
+    "time32[s] time32[ms] time64[us] time64[ns]"
+).split()
+
+
+def type_name(type: pa.DataType) -> str:
+    """The name of a type, the one that `parse_type` reads back.
+
+    >>> type_name(pa.float64()), type_name(pa.timestamp("us", "UTC")), type_name(pa.list_(pa.float32()))
+    ('float64', 'timestamp[us, tz=UTC]', 'list<float32>')
+    """
+    if pa.types.is_dictionary(type):
+        return f"dictionary<{type_name(type.value_type)}, {type_name(type.index_type)}{', ordered' if type.ordered else ''}>"
+    if pa.types.is_fixed_size_list(type):
+        return f"list<{type_name(type.value_type)}>[{type.list_size}]"
+    if pa.types.is_list(type) or pa.types.is_large_list(type):
+        return f"{'large_' if pa.types.is_large_list(type) else ''}list<{type_name(type.value_type)}>"
+    return _SHORT.get(str(type), str(type))
+
+
+def parse_type(name: str) -> pa.DataType:
+    """The type of that name; DataError with the nearest valid name where there is none."""
+    text = name.strip() if isinstance(name, str) else str(name)
+    if text in _PLAIN:
+        return pa.type_for_alias(text)
+    for pattern, build in _COMPOSED.items():
+        if match := re.fullmatch(pattern, text):
+            return build(*match.groups())
+    raise DataError(f"'{text}' is no type.{nearest(text, _PLAIN)}")
+
+
+def is_type(name: str) -> bool:
+    """Whether `parse_type` knows it."""
+    try:
+        parse_type(name)
+    except DataError:
+        return False
+    return True
+
+
+def is_number(type: pa.DataType) -> bool:
+    """Integers, floats and bool: what a model takes as it is."""
+    return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_boolean(type)
+
+
+def is_text(type: pa.DataType) -> bool:
+    return pa.types.is_string(type) or pa.types.is_large_string(type)
+
+
+def value_type(type: pa.DataType) -> pa.DataType:
+    """A dictionary's type of values; any other type itself."""
+    return type.value_type if pa.types.is_dictionary(type) else type
+
+
+def fields_to_json(schema: pa.Schema) -> Json:
+    """A list of `{"name", "type"}`; field metadata is left out."""
+    return [{"name": field.name, "type": type_name(field.type)} for field in schema]
+
+
+def fields_from_json(json: Json) -> pa.Schema:
+    return pa.schema([pa.field(field["name"], parse_type(field["type"])) for field in json])
+
+
+def _dictionary(values: str, indices: str, ordered: str | None) -> pa.DataType:
+    return pa.dictionary(parse_type(indices), parse_type(values), ordered=bool(ordered))
+
+
+_COMPOSED = {
+    r"timestamp\[(s|ms|us|ns), ?tz=(.+)\]": pa.timestamp,
+    r"list<(.+)>\[(\d+)\]": lambda item, size: pa.list_(parse_type(item), int(size)),
+    r"list<(.+)>": lambda item: pa.list_(parse_type(item)),
+    r"large_list<(.+)>": lambda item: pa.large_list(parse_type(item)),
+    r"fixed_size_binary\[(\d+)\]": lambda size: pa.binary(int(size)),
+    r"decimal128\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal128(int(precision), int(scale)),
+    r"decimal256\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal256(int(precision), int(scale)),
+    r"dictionary<(.+), (u?int\d+)(, ordered)?>": _dictionary,
+}
