@@ -1,0 +1,199 @@
+"""A lease: the right to make one thing, with a token that rises at each claim, so that what an older holder writes is refused."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from sqlalchemy import Connection, Row, and_, select, text, update
+
+from raypipe.core.errors import Fenced, LeaseHeld, LedgerError
+from raypipe.core.schema import leases
+
+
+@dataclass(frozen=True)
+class Owner:
+    """A process, told apart from every other one that ever ran: a pid alone is given out again."""
+
+    host: str
+    boot: str
+    """The kernel's id of this boot; empty on systems that have none."""
+    pids: int
+    """The pid namespace: two containers on one host do not see each other's processes."""
+    pid: int
+    started: str
+    """When the process started, in the kernel's ticks since boot."""
+
+    @classmethod
+    def here(cls) -> Owner:
+        pid = os.getpid()
+        return cls(os.uname().nodename, _read("/proc/sys/kernel/random/boot_id"), _pid_namespace(), pid, _started(pid) or "")
+
+    def is_dead(self, here: Owner, one_host: bool = False) -> bool:
+        """True only where it is certain. `one_host`: the ledger is a local file, so that another boot means this machine was restarted."""
+        if self.boot != here.boot or self.host != here.host:
+            return one_host and self.boot != here.boot and bool(self.boot and here.boot)
+        if self.pids != here.pids:
+            return False
+        started = _started(self.pid)
+        return started is None or started != self.started
+
+
+def _read(path: str) -> str:
+    try:
+        return Path(path).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _pid_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/pid").st_ino
+    except OSError:
+        return 0
+
+
+def _started(pid: int) -> str | None:
+    """The start time of a process, empty where the system does not tell; None when it is gone, or is dead and only not yet reaped."""
+    line = _read(f"/proc/{pid}/stat")
+    if line:
+        fields = line.rpartition(")")[2].split()
+        return None if fields[0] in "ZX" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return None
+    except PermissionError:
+        pass
+    return ""
+
+
+@dataclass(frozen=True)
+class Lease:
+    """What `claim` hands out and `publish` asks for."""
+
+    key: str
+    token: int
+    run: str
+    ttl_s: float
+
+
+def claim(connection: Connection, project: str, key: str, run: str, ttl_s: float, now: float, one_host: bool) -> Lease:
+    """Raises the token by one and makes this process the holder; LeaseHeld where a live one is."""
+    connection.execute(
+        text("insert into raypipe_leases (project, key) values (:project, :key) on conflict do nothing"), {"project": project, "key": key}
+    )
+    row = lock(connection, project, key)
+    if row.owner is not None and row.released_at is None:
+        owner = Owner(**row.owner)
+        last = row.claimed_at if row.beaten_at is None else row.beaten_at
+        # A clock that was set back must not keep a lease for ever, hence the distance either way. The token alone keeps it correct.
+        if abs(now - last) < row.ttl_s and not owner.is_dead(Owner.here(), one_host):
+            raise LeaseHeld(_who_holds(key, row, owner, now, last))
+    token = row.token + 1
+    values = {"token": token, "run": run, "owner": dataclasses.asdict(Owner.here()), "ttl_s": ttl_s, "claimed_at": now}
+    connection.execute(update(leases).where(_is(project, key)).values(**values, beaten_at=None, released_at=None))
+    return Lease(key, token, run, ttl_s)
+
+
+def fence(connection: Connection, project: str, lease: Lease) -> None:
+    """Fenced unless this lease still holds. On PostgreSQL the row stays locked until the transaction ends."""
+    row = lock(connection, project, lease.key)
+    if row is None or row.token != lease.token or row.released_at is not None:
+        raise Fenced(_fenced(lease, row.token if row else 0))
+
+
+def beat(connection: Connection, project: str, lease: Lease, now: float) -> None:
+    """Says that the holder lives; Fenced where it no longer holds."""
+    beaten = connection.execute(update(leases).where(_is(project, lease.key, lease.token)).values(beaten_at=now))
+    if beaten.rowcount == 0:
+        token = connection.execute(select(leases.c.token).where(_is(project, lease.key))).scalar_one_or_none()
+        raise Fenced(_fenced(lease, token or 0))
+
+
+def release(connection: Connection, project: str, lease: Lease, now: float) -> None:
+    """Gives it back; nothing happens where another holds it by now."""
+    connection.execute(update(leases).where(_is(project, lease.key, lease.token)).values(released_at=now))
+
+
+def lock(connection: Connection, project: str, key: str) -> Row | Any:
+    """The lease's row, or None; on PostgreSQL it stays locked until the transaction ends."""
+    return connection.execute(select(leases).where(_is(project, key)).with_for_update()).one_or_none()
+
+
+def _is(project: str, key: str, token: int | None = None) -> Any:
+    named = and_(leases.c.project == project, leases.c.key == key)
+    return named if token is None else and_(named, leases.c.token == token, leases.c.released_at.is_(None))
+
+
+def _who_holds(key: str, row: Row | Any, owner: Owner, now: float, last: float) -> str:
+    since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.claimed_at))
+    return (
+        f"{key[:16]}: run {row.run} is making it, process {owner.pid} on {owner.host}, since {since} "
+        f"(last sign of life {max(now - last, 0):.0f} s ago). Wait for it, or end that process."
+    )
+
+
+def _fenced(lease: Lease, token: int) -> str:
+    if token == lease.token:
+        return f"{lease.key[:16]}: run {lease.run} gave this lease back already; what it makes now is not published."
+    return (
+        f"{lease.key[:16]}: run {lease.run} lost its lease (token {lease.token}; another process holds token {token}). "
+        "What this one made is not published; the other one makes it."
+    )
+
+
+class Beats(Protocol):
+    def beat(self, lease: Lease) -> None: ...
+
+
+class Heartbeat:
+    """A thread that says every third of the time to live that the holder lives. `check()` tells the work when to stop."""
+
+    def __init__(self, ledger: Beats, lease: Lease, clock: Callable[[], float] = time.monotonic):
+        self._ledger, self._lease, self._clock = ledger, lease, clock
+        self._last = clock()
+        self._lost: Fenced | None = None
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"heartbeat {lease.key[:8]}", daemon=True)
+
+    def __enter__(self) -> Heartbeat:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        self._thread.join(timeout=self._lease.ttl_s)
+
+    def check(self) -> None:
+        """Fenced when the lease was lost, or when it could not be renewed for its time to live: another may hold it by now."""
+        if self._lost is None and self._clock() - self._last > self._lease.ttl_s:
+            self._lost = Fenced(
+                f"{self._lease.key[:16]}: run {self._lease.run} could not renew its lease for {self._lease.ttl_s:g} s "
+                "(the ledger did not answer, or this process was stopped), so that another may hold it by now."
+            )
+        if self._lost:
+            raise self._lost
+
+    def beat(self) -> None:
+        """One sign of life; a ledger that does not answer is asked again soon."""
+        began = self._clock()
+        try:
+            self._ledger.beat(self._lease)
+            self._last = began
+        except Fenced as lost:
+            self._lost = lost
+        except LedgerError:
+            pass
+
+    def _run(self) -> None:
+        pause = self._lease.ttl_s / 3
+        while not self._stopped.wait(pause) and self._lost is None:
+            self.beat()
+            pause = self._lease.ttl_s / (3 if self._clock() - self._last < self._lease.ttl_s / 3 else 15)

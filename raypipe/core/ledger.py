@@ -1,0 +1,174 @@
+"""The ledger: the record of runs, steps, artifacts and leases, outside Ray, each row under a project."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+
+from sqlalchemy import Connection, insert
+
+from raypipe.core import lease as leases
+from raypipe.core import records, runs, schema
+from raypipe.core.artifact import Artifact, Json
+from raypipe.core.database import Database
+from raypipe.core.errors import LedgerError
+from raypipe.core.lease import Lease
+from raypipe.core.records import Record
+from raypipe.core.runs import Run, StepRecord
+from raypipe.core.step import Commit
+
+__all__ = ["Ledger", "Record", "Run", "StepRecord"]
+
+READ_BACK_S = 15.0
+"""How long a server that broke off in the middle of a commit is given to come back and say what became of it."""
+
+
+class Ledger:
+    """One project's view of the database at `url`."""
+
+    def __init__(self, url: str, project: str, database: Database):
+        self.url, self.project = url, project
+        self._database = database
+
+    @classmethod
+    def open(cls, url: str, project: str, clock: Callable[[], float] | None = None) -> Ledger:
+        """`sqlite:///PATH` or `postgresql+psycopg://HOST/DATABASE`; its tables are made where there are none. LedgerError in one line.
+
+        `clock` stands in for the host's (SQLite) or the server's in tests.
+        """
+        return cls(url, project, Database.open(url, clock))
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """A view that does not move while it is read."""
+        return self._database.reading()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """A transaction, committed at the end of the block. Short: others wait."""
+        return self._database.writing()
+
+    def close(self) -> None:
+        self._database.close()
+
+    # runs and their steps
+
+    def start_run(self, run: Run) -> None:
+        with self.writing() as connection:
+            runs.start(connection, self.project, run)
+
+    def end_run(self, run_id: str, state: str, exit_code: int) -> None:
+        with self.writing() as connection:
+            runs.end(connection, self.project, run_id, state, exit_code)
+
+    def record_step(self, record: StepRecord) -> None:
+        """The last record of a step in a run replaces the one before."""
+        with self.writing() as connection:
+            runs.record(connection, self.project, record)
+
+    def runs(self, limit: int = 20) -> list[Run]:
+        """Newest first; one whose process is gone shows as INTERRUPTED."""
+        with self.reading() as connection:
+            return runs.latest(connection, self.project, limit, self._one_host)
+
+    def steps(self, run_id: str) -> list[StepRecord]:
+        with self.reading() as connection:
+            return runs.steps_of(connection, self.project, run_id)
+
+    # artifacts
+
+    def find(self, fingerprint: str) -> Artifact | None:
+        """The live artifact of that fingerprint."""
+        return self.find_all([fingerprint]).get(fingerprint)
+
+    def find_all(self, fingerprints: Iterable[str]) -> dict[str, Artifact]:
+        with self.reading() as connection:
+            return records.live(connection, self.project, fingerprints)
+
+    def nearest(self, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
+        """The newest artifact of that step, superseded or not, with its identity document: what a plan compares with."""
+        with self.reading() as connection:
+            return records.nearest(connection, self.project, pipeline, step)
+
+    def artifact(self, id: str) -> Artifact | None:
+        with self.reading() as connection:
+            return records.by_id(connection, self.project, id)
+
+    def by_digest(self, kind: str, digest: str) -> Artifact | None:
+        with self.reading() as connection:
+            return records.by_digest(connection, self.project, kind, digest)
+
+    def parents(self, id: str) -> list[Artifact]:
+        """What it was made from, in the order of the step's inputs."""
+        with self.reading() as connection:
+            return records.parents_of(connection, self.project, id)
+
+    # leases and publishing
+
+    def claim(self, key: str, run: str, ttl_s: float = 30) -> Lease:
+        """LeaseHeld while a live process holds it. A dead one on this host is seen at once, one elsewhere after its time to live."""
+        with self.writing() as connection:
+            return leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self._one_host)
+
+    def beat(self, lease: Lease) -> None:
+        with self.writing() as connection:
+            leases.beat(connection, self.project, lease, self._database.now(connection))
+
+    def release(self, lease: Lease) -> None:
+        with self.writing() as connection:
+            leases.release(connection, self.project, lease, self._database.now(connection))
+
+    def publish(self, lease: Lease, record: Record, commits: Sequence[Commit] = (), *, replace: bool = False) -> Artifact:
+        """Makes the artifact exist, with all else the step made, in one transaction that gives the lease back. Fenced if it was lost.
+
+        Where a live artifact of that fingerprint is there already, that one is returned and `commits` are not run, unless
+        `replace` says that its bytes or its effect are lost: then it is superseded. Files must be durable before this is called.
+        """
+        artifact_id = uuid.uuid4().hex
+        try:
+            with self.writing() as connection:
+                return self._publish(connection, lease, record, commits, replace, artifact_id)
+        except LedgerError as error:
+            if made := self._read_back(lease, artifact_id, error):
+                return made
+            raise LedgerError(f"{error} {record.pipeline}.{record.step} was not published; its files are kept.") from error
+
+    def _publish(
+        self, connection: Connection, lease: Lease, record: Record, commits: Sequence[Commit], replace: bool, artifact_id: str
+    ) -> Artifact:
+        leases.fence(connection, self.project, lease)
+        there = records.live(connection, self.project, [record.fingerprint]).get(record.fingerprint)
+        if there is None or replace:
+            records.supersede(connection, self.project, record.fingerprint)
+            figures = dict(record.figures)
+            for commit in commits:
+                figures |= commit(connection, artifact_id) or {}
+            there = records.add(connection, self.project, record, artifact_id, figures, lease.token)
+            detail = {"artifact": artifact_id, "kind": record.kind, "step": f"{record.pipeline}.{record.step}", "run": record.run}
+            self.note(connection, "published", detail)
+        leases.release(connection, self.project, lease, self._database.now(connection))
+        return there
+
+    def _read_back(self, lease: Lease, artifact_id: str, error: LedgerError) -> Artifact | None:
+        """What became of a commit whose outcome is unknown: the lock on the lease waits for the old transaction's end."""
+        deadline = time.monotonic() + READ_BACK_S
+        while True:
+            with contextlib.suppress(LedgerError), self.writing() as connection:
+                leases.lock(connection, self.project, lease.key)
+                return records.by_id(connection, self.project, artifact_id)
+            if time.monotonic() > deadline:
+                raise LedgerError(
+                    f"{error} Whether it was published is not known; nothing was deleted, and the next run will see."
+                ) from error
+            time.sleep(0.5)
+
+    def note(self, connection: Connection, what: str, detail: Json) -> None:
+        """An entry of the audit trail, in the caller's transaction."""
+        values = {"project": self.project, "at": runs.now_utc(), "who": runs.who(), "what": what, "detail": detail}
+        connection.execute(insert(schema.events).values(**values))
+
+    @property
+    def _one_host(self) -> bool:
+        """A SQLite file lies on a local disk: all who use it are processes of this machine."""
+        return self._database.path is not None

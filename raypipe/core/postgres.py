@@ -1,0 +1,20 @@
+"""A PostgreSQL server under the ledger, for several machines that share one."""
+
+from __future__ import annotations
+
+from sqlalchemy import URL, Engine, create_engine
+
+from raypipe.core.errors import LedgerError
+
+# A process that is stopped inside a transaction would block the others: the server ends it after a minute.
+OPTIONS = "-c synchronous_commit=on -c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
+
+
+def engine(url: URL) -> Engine:
+    """Connections checked before use: the server may have been restarted since."""
+    if url.drivername == "postgresql":
+        url = url.set(drivername="postgresql+psycopg")
+    try:
+        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10, "options": OPTIONS})
+    except ModuleNotFoundError:
+        raise LedgerError("a ledger on PostgreSQL needs the package psycopg: pip install 'raypipe[postgres]'") from None

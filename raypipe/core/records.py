@@ -1,0 +1,112 @@
+"""Artifacts as rows: written once, superseded but never changed or deleted."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from raypipe.core import schema
+from raypipe.core.artifact import KINDS, Artifact, File, Json
+from raypipe.core.errors import LedgerError
+from raypipe.core.runs import now_utc
+
+table = schema.artifacts
+
+
+@dataclass(frozen=True)
+class Record:
+    """What is to become an artifact."""
+
+    kind: str
+    """The name of a class in `core.artifact.KINDS`."""
+    pipeline: str
+    step: str
+    run: str
+    fingerprint: str
+    digest: str
+    path: str = ""
+    files: Sequence[File] = ()
+    schema: Json = None
+    figures: dict[str, Json] = field(default_factory=dict)
+    identity: Json = None
+    """The document whose canonical sha256 is the fingerprint: a later plan compares with it."""
+    parents: Sequence[str] = ()
+    """The ids of the artifacts it was made from, in the order of the step's inputs."""
+
+
+def add(connection: Connection, project: str, record: Record, artifact_id: str, figures: dict[str, Json], token: int) -> Artifact:
+    """Inserts the row and its parents. Figures that JSON cannot say are a ValueError that names them."""
+    if record.kind not in KINDS:
+        raise ValueError(f"no kind of artifact is called {record.kind!r}")
+    values: dict[str, Any] = {name: getattr(record, name) for name in _SHARED}
+    values["files"] = [[file.path, file.size, file.sha256] for file in record.files]
+    values["figures"] = _sayable(figures)
+    created_at = now_utc()
+    connection.execute(insert(table).values(id=artifact_id, project=project, token=token, created_at=created_at, **values))
+    for position, parent in enumerate(dict.fromkeys(record.parents)):
+        connection.execute(insert(schema.parents).values(project=project, child=artifact_id, parent=parent, position=position))
+    return _artifact(connection.execute(select(table).where(table.c.id == artifact_id)).one())
+
+
+_SHARED = ("kind", "pipeline", "step", "run", "fingerprint", "digest", "path", "schema", "identity")
+
+
+def _sayable(figures: dict[str, Json]) -> dict[str, Json]:
+    for name, figure in figures.items():
+        try:
+            schema.canonical(figure)
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"the figure {name!r} cannot be recorded: {error}") from None
+    return figures
+
+
+def supersede(connection: Connection, project: str, fingerprint: str) -> None:
+    connection.execute(update(table).where(*_live(project), table.c.fingerprint == fingerprint).values(superseded_at=now_utc()))
+
+
+def live(connection: Connection, project: str, fingerprints: Iterable[str]) -> dict[str, Artifact]:
+    rows = connection.execute(select(table).where(*_live(project), table.c.fingerprint.in_(list(fingerprints))))
+    return {row.fingerprint: _artifact(row) for row in rows}
+
+
+def by_id(connection: Connection, project: str, artifact_id: str) -> Artifact | None:
+    return _one(connection, table.c.project == project, table.c.id == artifact_id)
+
+
+def by_digest(connection: Connection, project: str, kind: str, digest: str) -> Artifact | None:
+    """The newest live one of that content."""
+    return _one(connection, *_live(project), table.c.kind == kind, table.c.digest == digest)
+
+
+def nearest(connection: Connection, project: str, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
+    where = (table.c.project == project, table.c.pipeline == pipeline, table.c.step == step)
+    row = connection.execute(select(table).where(*where).order_by(table.c.number.desc()).limit(1)).one_or_none()
+    return (_artifact(row), row.identity) if row is not None else None
+
+
+def parents_of(connection: Connection, project: str, artifact_id: str) -> list[Artifact]:
+    link = schema.parents
+    query = select(table).join(link, link.c.parent == table.c.id).where(link.c.project == project, link.c.child == artifact_id)
+    return [_artifact(row) for row in connection.execute(query.order_by(link.c.position))]
+
+
+def _live(project: str) -> tuple[Any, Any]:
+    return table.c.project == project, table.c.superseded_at.is_(None)
+
+
+def _one(connection: Connection, *where: Any) -> Artifact | None:
+    row = connection.execute(select(table).where(*where).order_by(table.c.number.desc()).limit(1)).one_or_none()
+    return _artifact(row) if row is not None else None
+
+
+def _artifact(row: Any) -> Artifact:
+    kind = KINDS.get(row.kind)
+    if kind is None:
+        raise LedgerError(f"the ledger has an artifact of kind {row.kind!r}, which this raypipe does not know; update raypipe")
+    values = {item.name: getattr(row, item.name) for item in dataclasses.fields(Artifact)}
+    values["files"] = tuple(File(*each) for each in row.files)
+    return kind(**values)

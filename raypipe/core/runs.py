@@ -1,0 +1,116 @@
+"""The history of runs: one row a run, and one for each of its steps."""
+
+from __future__ import annotations
+
+import dataclasses
+import getpass
+import os
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from raypipe.core import schema
+from raypipe.core.artifact import Json
+from raypipe.core.errors import LedgerError
+from raypipe.core.lease import Owner
+
+RUNNING = "RUNNING"
+INTERRUPTED = "INTERRUPTED"
+
+
+@dataclass(frozen=True)
+class Run:
+    """One invocation of a pipeline."""
+
+    id: str
+    pipeline: str
+    state: str = RUNNING
+    """RUNNING, DONE, FAILED, INTERRUPTED (its process is gone), or what `end_run` was told."""
+    exit_code: int | None = None
+    started_at: str = ""
+    """UTC, ISO 8601; set by `start_run`."""
+    ended_at: str = ""
+    who: str = ""
+    """Set by `start_run`: the user of the operating system, marked unverified."""
+    command: str = ""
+    """The command line, without what the environment holds."""
+    config: Json = None
+    """The unresolved config: a secret stays a reference in it."""
+    owner: Json = None
+    """The process, as `Owner` in JSON; set by `start_run`."""
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """What became of one step in one run."""
+
+    run: str
+    step: str
+    state: str
+    """HIT, RUN, SKIP, FAILED ... as the pipeline names them."""
+    why: str = ""
+    artifact: str | None = None
+    seconds: float | None = None
+    rows: int | None = None
+    at: str = ""
+    """UTC, ISO 8601; set when it is recorded."""
+
+
+def now_utc() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
+
+
+def who() -> str:
+    """The user of the operating system: anyone can claim to be it, so it is marked."""
+    try:
+        return f"{getpass.getuser()} (unverified)"
+    except (KeyError, OSError):
+        return f"uid {os.getuid()} (unverified)"
+
+
+def start(connection: Connection, project: str, run: Run) -> None:
+    owner = dataclasses.asdict(Owner.here())
+    row = dataclasses.replace(run, started_at=run.started_at or now_utc(), who=run.who or who(), owner=run.owner or owner)
+    connection.execute(insert(schema.runs).values(project=project, **dataclasses.asdict(row)))
+
+
+def end(connection: Connection, project: str, run_id: str, state: str, exit_code: int) -> None:
+    table = schema.runs
+    ended = update(table).where(table.c.project == project, table.c.id == run_id)
+    if connection.execute(ended.values(state=state, exit_code=exit_code, ended_at=now_utc())).rowcount == 0:
+        raise LedgerError(f"there is no run {run_id} in project {project}")
+
+
+def record(connection: Connection, project: str, step: StepRecord) -> None:
+    """The last word on a step in a run counts; steps keep the order in which they were first recorded."""
+    table = schema.steps
+    values = dataclasses.asdict(dataclasses.replace(step, at=now_utc()))
+    same_run = (table.c.project == project, table.c.run == step.run)
+    if connection.execute(update(table).where(*same_run, table.c.step == step.step).values(**values)).rowcount == 0:
+        number = connection.execute(select(func.count()).where(*same_run)).scalar_one()
+        connection.execute(insert(table).values(project=project, number=number, **values))
+
+
+def latest(connection: Connection, project: str, limit: int, one_host: bool) -> list[Run]:
+    """Newest first. A run whose process is known to be gone is shown as INTERRUPTED."""
+    table = schema.runs
+    rows = connection.execute(select(table).where(table.c.project == project).order_by(table.c.number.desc()).limit(limit))
+    here = Owner.here()
+    return [_seen(_run(row), here, one_host) for row in rows]
+
+
+def steps_of(connection: Connection, project: str, run_id: str) -> list[StepRecord]:
+    table = schema.steps
+    rows = connection.execute(select(table).where(table.c.project == project, table.c.run == run_id).order_by(table.c.number))
+    return [StepRecord(**{field.name: getattr(row, field.name) for field in dataclasses.fields(StepRecord)}) for row in rows]
+
+
+def _run(row: Any) -> Run:
+    return Run(**{field.name: getattr(row, field.name) for field in dataclasses.fields(Run)})
+
+
+def _seen(run: Run, here: Owner, one_host: bool) -> Run:
+    gone = run.state == RUNNING and run.owner and Owner(**run.owner).is_dead(here, one_host)
+    return dataclasses.replace(run, state=INTERRUPTED) if gone else run

@@ -1,0 +1,114 @@
+"""What tests share: a store, a ledger, a PostgreSQL server of their own and one Ray cluster for the whole session."""
+
+from __future__ import annotations
+
+import glob
+import os
+import pwd
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from raypipe.core.ledger import Ledger
+from raypipe.core.store import Store
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A test is marked by what it asks for."""
+    for item in items:
+        names = getattr(item, "fixturenames", ())
+        for fixture, mark in (("ray_cluster", "ray"), ("postgres_url", "postgres")):
+            if fixture in names:
+                item.add_marker(mark)
+        for folder in ("chaos", "e2e"):
+            if folder in item.path.parts:
+                item.add_marker(folder)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.open(tmp_path / "store")
+
+
+@pytest.fixture
+def ledger(tmp_path: Path) -> Iterator[Ledger]:
+    opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", "test")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[None]:
+    """A local Ray of four logical CPUs, started once. A busy machine passes Ray's own limit of 30 s, so that it is tried again."""
+    os.environ.update(
+        RAY_USAGE_STATS_ENABLED="0",
+        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
+        RAY_DATA_DISABLE_PROGRESS_BARS="1",
+        RAY_num_workers_soft_limit="16",
+        PYTHONPATH=os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])),
+    )
+    import ray
+
+    for left in (2, 1, 0):
+        try:
+            ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+            break
+        except Exception:
+            ray.shutdown()
+            if not left:
+                raise
+            time.sleep(2)
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A PostgreSQL server of the session's own, on a socket in a temporary folder. It refuses to run as root, hence the other user."""
+    programs = _postgres_programs()
+    if programs is None:
+        pytest.skip("no PostgreSQL server is installed (`make services` installs it)")
+    user = _unprivileged()
+    if os.getuid() == 0 and user is None:
+        pytest.skip("PostgreSQL does not run as root, and there is no user `postgres` or `nobody` here")
+    folder = Path(tempfile.mkdtemp(prefix="raypipe-pg-"))
+    owner = user or pwd.getpwuid(os.getuid())
+    os.chown(folder, owner.pw_uid, owner.pw_gid)
+    as_user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []} if user else {}
+
+    def run(*command: str) -> None:
+        done = subprocess.run(command, capture_output=True, text=True, cwd=folder, timeout=120, **as_user)
+        assert done.returncode == 0, f"{' '.join(command)}: {done.stdout}{done.stderr}"
+
+    data = str(folder / "data")
+    run(f"{programs}/initdb", "-D", data, "-U", "raypipe", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
+    start = ["-w", "-t", "60", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'", "-l", str(folder / "log")]
+    run(f"{programs}/pg_ctl", "-D", data, *start, "start")
+    try:
+        yield f"postgresql+psycopg://raypipe@/postgres?host={folder}"
+    finally:
+        run(f"{programs}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _postgres_programs() -> str | None:
+    """The folder of initdb and pg_ctl: Debian keeps them off the path."""
+    folders = sorted(glob.glob("/usr/lib/postgresql/*/bin"), reverse=True)
+    if found := shutil.which("pg_ctl"):
+        folders.append(os.path.dirname(found))
+    return next((path for path in folders if all(os.path.exists(f"{path}/{name}") for name in ("initdb", "pg_ctl", "postgres"))), None)
+
+
+def _unprivileged() -> pwd.struct_passwd | None:
+    """The user to run a server as; None where this process is not root and needs none."""
+    for name in ("postgres", "nobody") if os.getuid() == 0 else ():
+        try:
+            return pwd.getpwnam(name)
+        except KeyError:
+            continue
+    return None
