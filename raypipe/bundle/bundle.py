@@ -1,0 +1,221 @@
+"""A bundle: a trained model with its fitted transform, signature and lineage, as plain files that are verified before they are used."""
+
+from __future__ import annotations
+
+import io
+import json
+import platform
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from raypipe.bundle.files import BUNDLE, CODE, EXAMPLES, SIGNATURE, TRANSFORM, Contents, describe, parse, read_folder, read_store
+from raypipe.bundle.matrix import matrix
+from raypipe.bundle.scorer import DISTRIBUTIONS, MODEL_FILES, Scorer, check_format, open_scorer
+from raypipe.bundle.signature import Signature
+from raypipe.core.artifact import File, Json, Model
+from raypipe.core.errors import DataError, StoreError, nearest
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+    from raypipe.data.chain import FittedChain
+
+TOLERANCE = 1e-5
+"""How far two answers to the same row may lie apart, relative to the larger: in a batch, alone, on another machine."""
+
+ANSWERS = ("raypipe.prediction", "raypipe.probability")
+"""The columns of the examples that hold the expected answers."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A loaded bundle. It answers from several threads at once, and does not pickle: a task loads its own."""
+
+    signature: Signature
+    threshold: float
+    """A row is of the positive class from this probability on."""
+    format: str
+    """`onnx` or `lightgbm`."""
+    digest: str
+    """Of everything that shapes its answers; lineage is no part of it."""
+    lineage: dict[str, Json]
+    environment: dict[str, str]
+    """Python's version and those of the distributions that wrote it."""
+    chain: FittedChain = field(repr=False)
+    _scorer: Scorer = field(repr=False)
+    _examples: bytes = field(repr=False)
+
+    @property
+    def inputs(self) -> pa.Schema:
+        """The columns that `transform` and `predict` need, with their exact types."""
+        return self.chain.inputs
+
+    def transform(self, rows: pa.Table) -> pa.Table:
+        """The features, in the model's order. Further columns are ignored, types are cast where no value changes; else DataError."""
+        return self.chain.apply(_conform(rows, self.inputs))
+
+    def score(self, features: pa.Table) -> np.ndarray:
+        """Probability of the positive class, float64 [rows]. DataError where the model has no answer to a row."""
+        probability_B = self._scorer(matrix(features, self.signature.features))
+        if not np.isfinite(probability_B).all():
+            raise _no_answer(features, probability_B)
+        return probability_B
+
+    def decide(self, probability_B: np.ndarray) -> pa.Array:
+        """The class names of these probabilities, as strings."""
+        return pa.array(self.signature.classes, pa.string()).take(pa.array(probability_B >= self.threshold).cast(pa.int8()))
+
+    def predict(self, rows: pa.Table) -> pa.Table:
+        """Columns `prediction` (class name, string) and `probability` (of the positive class, float64), a row for each of `rows`."""
+        probability_B = self.score(self.transform(rows))
+        return pa.Table.from_arrays([self.decide(probability_B), pa.array(probability_B)], names=["prediction", "probability"])
+
+    def examples(self) -> tuple[pa.Table, pa.Table]:
+        """Sample rows, and the answers (`prediction`, `probability`) that this bundle gave to them when it was saved."""
+        table = pa.ipc.open_file(self._examples).read_all()
+        return table.drop_columns(list(ANSWERS)), table.select(list(ANSWERS)).rename_columns(["prediction", "probability"])
+
+    def verify(self) -> None:
+        """Predicts the examples; StoreError where an answer is not the recorded one within TOLERANCE."""
+        rows, expected = self.examples()
+        found = self.predict(rows)["probability"].to_numpy()
+        apart = farthest(found, expected["probability"].to_numpy())
+        if apart > TOLERANCE:
+            raise StoreError(
+                f"the model's answers to its own sample rows differ from the recorded ones by {apart:.1e} "
+                f"(relative; {TOLERANCE:.0e} is allowed): it was written with {self.environment}."
+            )
+
+
+def save(
+    store: Store,
+    path: str,
+    *,
+    format: str,
+    model_bytes: bytes,
+    chain_json: Json,
+    code: Json,
+    signature: Signature,
+    threshold: float,
+    lineage: Json,
+    examples: pa.Table,
+) -> tuple[File, ...]:
+    """Writes the bundle's files under `path`, relative to the store's root, each durable; the caller syncs the folder.
+
+    `examples` are rows as they are before the transform: their answers are computed here, by the bundle as it will be loaded.
+    `code` is what core.code recorded of the chain's functions, None where it calls none. `digest` of what is returned keys the artifact.
+    """
+    check_format(format)
+    contents = {
+        MODEL_FILES[format]: model_bytes,
+        TRANSFORM: _dump(chain_json),
+        SIGNATURE: _dump({**signature.to_json(), "threshold": float(threshold)}),
+        **({CODE: _dump(code)} if code else {}),
+    }
+    about = {"format": format, "lineage": lineage, "environment": environment(format)}
+    contents[EXAMPLES] = _answered(_open(contents, {**about, "digest": ""}), examples)
+    contents[BUNDLE] = describe(contents, about)
+    return tuple(store.write(f"{path}/{name}", data) for name, data in contents.items())
+
+
+def load(store: Store, model: Model) -> Bundle:
+    """The bundle of an artifact. StoreError where a file is not what was recorded, DataError where it cannot be run here."""
+    contents = read_store(store, model)
+    return _open(contents, parse(contents[BUNDLE]))
+
+
+def load_path(folder: str | Path) -> Bundle:
+    """A bundle that lies in a folder, verified against the digests in its own bundle.json."""
+    contents = read_folder(Path(folder))
+    return _open(contents, parse(contents[BUNDLE]))
+
+
+def farthest(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest relative difference of two arrays of probabilities, 0.0 where they are empty or equal."""
+    larger = np.maximum(np.abs(found), np.abs(expected))
+    apart = np.divide(np.abs(found - expected), larger, out=np.zeros_like(larger), where=larger > 0)
+    return float(apart.max(initial=0.0))
+
+
+def environment(format: str) -> dict[str, str]:
+    """The versions that shape what a bundle of this format answers."""
+    from importlib.metadata import version
+
+    return {"python": platform.python_version(), **{name: version(name) for name in ("numpy", "pyarrow", DISTRIBUTIONS[format])}}
+
+
+def _open(contents: Contents, about: Json) -> Bundle:
+    format_ = about["format"]
+    check_format(format_)
+    described = json.loads(contents[SIGNATURE])
+    signature = Signature.from_json(described)
+    chain = _chain(contents)
+    if tuple(chain.features.names) != signature.features:
+        raise DataError(f"{TRANSFORM} makes the features {chain.features.names}, but {SIGNATURE} names {list(signature.features)}.")
+    return Bundle(
+        signature=signature,
+        threshold=described["threshold"],
+        format=format_,
+        digest=about["digest"],
+        lineage=about["lineage"],
+        environment=about["environment"],
+        chain=chain,
+        _scorer=open_scorer(format_, contents[MODEL_FILES[format_]], len(signature.features)),
+        _examples=contents.get(EXAMPLES, b""),
+    )
+
+
+def _chain(contents: Contents) -> FittedChain:
+    from raypipe.data.chain import FittedChain
+
+    return FittedChain.from_json(json.loads(contents[TRANSFORM]), _functions(contents))
+
+
+def _functions(contents: Contents) -> Any:
+    """The user's functions that the chain calls, built from the recorded source."""
+    return json.loads(contents[CODE]) if CODE in contents else {}
+
+
+def _conform(rows: pa.Table, inputs: pa.Schema) -> pa.Table:
+    missing = [name for name in inputs.names if name not in rows.column_names]
+    if missing:
+        raise DataError(f"the model reads {', '.join(map(repr, missing))}: no such column.{nearest(missing[0], rows.column_names)}")
+    picked = rows if rows.column_names == inputs.names else rows.select(inputs.names)
+    if picked.schema.types == inputs.types:
+        return picked
+    return pa.Table.from_arrays([_cast(picked.column(f.name), f) for f in inputs], schema=inputs)
+
+
+def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.ChunkedArray:
+    try:
+        return column.cast(wanted.type)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        raise DataError(f"column '{wanted.name}' is {column.type}, the model reads {wanted.type}: {error}") from None
+
+
+def _no_answer(features: pa.Table, probability_B: np.ndarray) -> DataError:
+    bad = np.flatnonzero(~np.isfinite(probability_B))
+    features_BF = matrix(features.take(pa.array(bad)), features.column_names)
+    names = [name for name, column in zip(features.column_names, features_BF.T, strict=True) if not np.isfinite(column).all()]
+    return DataError(
+        f"the model has no answer to {len(bad)} of {len(probability_B)} rows (the first is row {bad[0]}): "
+        f"{', '.join(names) or 'its features'} missing or not finite. Add raypipe.Impute to the transform, or leave such rows out."
+    )
+
+
+def _answered(bundle: Bundle, rows: pa.Table) -> bytes:
+    """The rows' inputs with the bundle's answers to them, as an Arrow file."""
+    picked = _conform(rows, bundle.inputs)
+    for name, column in zip(ANSWERS, bundle.predict(picked).columns, strict=True):
+        picked = picked.append_column(name, column)
+    sink = io.BytesIO()
+    with pa.ipc.new_file(sink, picked.schema) as writer:
+        writer.write_table(picked)
+    return sink.getvalue()
+
+
+def _dump(value: Json) -> bytes:
+    return json.dumps(value, indent=1, sort_keys=True).encode()
