@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from raypipe.bundle.files import BUNDLE, CODE, EXAMPLES, SIGNATURE, TRANSFORM, Contents, describe, parse, read_folder, read_store
 from raypipe.bundle.matrix import matrix
@@ -64,6 +66,10 @@ class Bundle:
             raise _no_answer(features, probability_B)
         return probability_B
 
+    def is_positive(self, label: pa.ChunkedArray) -> np.ndarray:
+        """bool [rows]: whether a value of the label's column is the positive class; a null is not."""
+        return pc.fill_null(pc.equal(label.cast(pa.string()), self.signature.positive), False).to_numpy()  # type: ignore[attr-defined]
+
     def decide(self, probability_B: np.ndarray) -> pa.Array:
         """The class names of these probabilities, as strings."""
         return pa.array(self.signature.classes, pa.string()).take(pa.array(probability_B >= self.threshold).cast(pa.int8()))
@@ -97,7 +103,7 @@ def save(
     format: str,
     model_bytes: bytes,
     chain_json: Json,
-    code: Json,
+    code: Mapping[str, Json] | None,
     signature: Signature,
     threshold: float,
     lineage: Json,
@@ -106,14 +112,15 @@ def save(
     """Writes the bundle's files under `path`, relative to the store's root, each durable; the caller syncs the folder.
 
     `examples` are rows as they are before the transform: their answers are computed here, by the bundle as it will be loaded.
-    `code` is what core.code recorded of the chain's functions, None where it calls none. `digest` of what is returned keys the artifact.
+    `code` is what core.code recorded of the chain's functions, by import path; None where it calls none.
+    `files.digest` of what is returned is the artifact's digest.
     """
     check_format(format)
     contents = {
         MODEL_FILES[format]: model_bytes,
         TRANSFORM: _dump(chain_json),
         SIGNATURE: _dump({**signature.to_json(), "threshold": float(threshold)}),
-        **({CODE: _dump(code)} if code else {}),
+        **({CODE: _dump(dict(code))} if code else {}),
     }
     about = {"format": format, "lineage": lineage, "environment": environment(format)}
     contents[EXAMPLES] = _answered(_open(contents, {**about, "digest": ""}), examples)
@@ -127,17 +134,23 @@ def load(store: Store, model: Model) -> Bundle:
     return _open(contents, parse(contents[BUNDLE]))
 
 
-def load_path(folder: str | Path) -> Bundle:
-    """A bundle that lies in a folder, verified against the digests in its own bundle.json."""
+def load_path(folder: str | Path, trust: str | None = None) -> Bundle:
+    """A bundle that lies in a folder, verified against the digests in its own bundle.json.
+
+    Where it holds code of somebody's functions that code runs only if `trust` is the bundle's digest: read it first.
+    """
     contents = read_folder(Path(folder))
-    return _open(contents, parse(contents[BUNDLE]))
+    about = parse(contents[BUNDLE])
+    if CODE in contents and trust != about["digest"]:
+        names = ", ".join(json.loads(contents[CODE]))
+        raise DataError(f"{folder}: holds code ({names}). Read {CODE}, and if you trust it, give trust='{about['digest']}'.")
+    return _open(contents, about)
 
 
 def farthest(found: np.ndarray, expected: np.ndarray) -> float:
-    """The largest relative difference of two arrays of probabilities, 0.0 where they are empty or equal."""
-    larger = np.maximum(np.abs(found), np.abs(expected))
-    apart = np.divide(np.abs(found - expected), larger, out=np.zeros_like(larger), where=larger > 0)
-    return float(apart.max(initial=0.0))
+    """The largest relative difference of two arrays of probabilities, those below 1e-7 taken relative to 1e-7; 0.0 where empty."""
+    larger = np.maximum(np.maximum(np.abs(found), np.abs(expected)), 1e-7)
+    return float((np.abs(found - expected) / larger).max(initial=0.0))
 
 
 def environment(format: str) -> dict[str, str]:
@@ -174,9 +187,13 @@ def _chain(contents: Contents) -> FittedChain:
     return FittedChain.from_json(json.loads(contents[TRANSFORM]), _functions(contents))
 
 
-def _functions(contents: Contents) -> Any:
-    """The user's functions that the chain calls, built from the recorded source."""
-    return json.loads(contents[CODE]) if CODE in contents else {}
+def _functions(contents: Contents) -> dict[str, Any]:
+    """The user's functions that the chain calls, by import path, built from their recorded source."""
+    if CODE not in contents:
+        return {}
+    from raypipe.core.code import load as load_code
+
+    return {target: load_code(recorded, target) for target, recorded in json.loads(contents[CODE]).items()}
 
 
 def _conform(rows: pa.Table, inputs: pa.Schema) -> pa.Table:

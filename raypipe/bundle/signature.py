@@ -30,7 +30,9 @@ class Signature:
     features: tuple[str, ...]
     label: str
     classes: tuple[str, str]
-    """The negative and the positive class; a probability is always that of the positive one."""
+    """The names of the negative and the positive class; a probability is always that of the positive one."""
+    positive: str = "true"
+    """The label's value of the positive class, as Arrow casts it to a string; `true` is that of a bool label."""
 
     def to_json(self) -> Json:
         return asdict(self)
@@ -39,4 +41,4 @@ class Signature:
     def from_json(cls, json: Json) -> Signature:
         inputs = tuple(Field(**{**f, "allowed": f["allowed"] and tuple(f["allowed"])}) for f in json["inputs"])
         negative, positive = json["classes"]
-        return cls(inputs, tuple(json["features"]), json["label"], (negative, positive))
+        return cls(inputs, tuple(json["features"]), json["label"], (negative, positive), json["positive"])

@@ -54,7 +54,7 @@ def write(store: Store, chain: FittedChain, model_text: bytes, **changed) -> tup
         "model_bytes": model_text,
         "chain_json": chain.to_json(),
         "code": None,
-        "signature": Signature(inputs, tuple(chain.features.names), "late", ("on time", "late")),
+        "signature": Signature(inputs, tuple(chain.features.names), "late", ("on time", "late"), "true"),
         "threshold": 0.5,
         "lineage": {"run": "r1"},
         "examples": rows().slice(0, 8),
