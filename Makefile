@@ -72,5 +72,5 @@ $(READY):
 	test "$$(cat .venv/place 2>/dev/null)" = "$$(pwd)" || clear=--clear; \
 	echo "Setting up .venv with $$($$python --version): a minute or two and 2.6 GB, once."; \
 	$$python -m venv $$clear .venv && pwd > .venv/place && \
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-warn-script-location -c constraints.txt -e '.[dev]'
+	$(PY) -m pip install -qq --disable-pip-version-check --no-warn-script-location -c constraints.txt -e '.[dev]'
 	@rm -f .venv/ready-* && touch $@
