@@ -1,0 +1,56 @@
+"""Everything that can be known to be wrong before Ray starts: edges, columns, marks, reach of ledger and store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from raypipe.core.cluster import Cluster, check_reach
+from raypipe.core.errors import ConfigError, Problem
+from raypipe.core.step import Columns
+from raypipe.pipeline.build import build_step
+from raypipe.pipeline.graph import order
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.plan import Scene
+
+
+def check(pipeline: Pipeline, scene: Scene, cluster: Cluster | None = None) -> list[Problem]:
+    """Every problem of the steps and of where they would run; empty where the pipeline can start. Imports none of the user's modules."""
+    problems = column_problems(pipeline, scene)
+    if cluster is not None:
+        problems += check_reach(cluster, scene.place.ledger_url, scene.place.store_root)
+    return problems
+
+
+def column_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
+    """Columns and their marks followed from the contracts through every step that declares what it does."""
+    problems: list[Problem] = []
+    known: dict[str, Columns | None] = {}
+    for name in order(pipeline.nodes):
+        node = pipeline.nodes[name]
+        inputs = {edge: known[ref] for edge, ref in node.refs.items() if ref is not None}
+        try:
+            step = _Asked(build_step(node, scene.search))
+        except ConfigError as error:
+            problems += [Problem(f"{name}.{p.where}" if p.where else name, p.what) for p in error.problems]
+            known[name] = None
+            continue
+        problems += step.check(name, inputs)
+        known[name] = step.columns(inputs)
+    return problems
+
+
+class _Asked:
+    """A step's optional `check` and `columns`, with defaults for a step that has none."""
+
+    def __init__(self, step: Any):
+        self.step = step
+
+    def check(self, where: str, inputs: Mapping[str, Columns | None]) -> list[Problem]:
+        return self.step.check(where, **inputs) if hasattr(self.step, "check") else []
+
+    def columns(self, inputs: Mapping[str, Columns | None]) -> Columns | None:
+        if not hasattr(self.step, "columns"):
+            return None
+        known = {edge: columns if columns is not None else Columns(None) for edge, columns in inputs.items()}
+        return self.step.columns(**known)

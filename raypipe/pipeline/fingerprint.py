@@ -1,0 +1,124 @@
+"""The key of an artifact: everything that shapes a step's result, as one JSON document and its sha256."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from raypipe.core.artifact import Json
+from raypipe.core.code import closure
+from raypipe.core.shape import shape
+from raypipe.pipeline.node import Node
+
+
+def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
+    """What shapes the step's result apart from its inputs: settings, revisions, code of the user's, versions of libraries.
+
+    `code` maps `module:qualname` to a digest; `uncached` names targets without source, whose step is never a HIT.
+    """
+    targets = [node.target, *_targets(node.settings)]
+    code: dict[str, str] = {}
+    versions: dict[str, str] = {}
+    revisions: dict[str, int] = {}
+    uncached: list[str] = []
+    for target in dict.fromkeys(targets):
+        if target.startswith("raypipe."):
+            own = own_class(target)
+            revisions[target] = getattr(own, "revision", 1)
+            versions |= _versions(getattr(own, "distributions", ()))
+            continue
+        found = closure(target, search)
+        if found is None:
+            versions |= _versions([target.partition(".")[0]])
+        elif not found.modules:
+            uncached.append(target)
+        else:
+            code |= found.parts
+            versions |= _versions(found.distributions)
+    document = {"step": node.target, "settings": _identity_settings(node, search), "revisions": revisions, "code": code, "versions": versions}
+    return document | ({"uncached": uncached} if uncached else {})
+
+
+def identity(own: Mapping[str, Json], inputs: Mapping[str, str], observed: Json) -> dict[str, Json]:
+    """The whole document: `inputs` maps an edge to the digest of what it carries."""
+    return {**own, "inputs": dict(inputs), "observed": observed}
+
+
+def fingerprint(document: Mapping[str, Json]) -> str:
+    """sha256 of the document's canonical JSON."""
+    return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()
+
+
+def identity_edges(node: Node) -> list[str]:
+    """The edges whose content enters the fingerprint; the others only order the steps."""
+    if not node.target.startswith("raypipe."):
+        return [e for e, ref in node.refs.items() if ref]
+    silent = _silent_fields(own_class(node.target))
+    return [e for e, ref in node.refs.items() if ref and e not in silent]
+
+
+@lru_cache
+def own_class(target: str) -> Any:
+    """One of raypipe's own classes, by its import path."""
+    module, _, name = target.rpartition(".")
+    return getattr(import_module(module), name)
+
+
+def _identity_settings(node: Node, search: Sequence[Path]) -> Json:
+    settings = _without_silent({"_target_": node.target, **node.settings}, search)
+    settings.pop("_target_")
+    if node.target.startswith("raypipe.") and hasattr(own_class(node.target), "identity"):
+        return own_class(node.target).identity(settings)
+    return settings
+
+
+def _without_silent(value: Json, search: Sequence[Path]) -> Any:
+    """The settings less those that say where or how fast (`metadata=NO_IDENTITY`)."""
+    if isinstance(value, list):
+        return [_without_silent(v, search) for v in value]
+    if not isinstance(value, dict):
+        return value
+    target = value.get("_target_", "")
+    silent = _silent_fields(own_class(target)) if target.startswith("raypipe.") else _silent_parameters(target, search)
+    return {k: _without_silent(v, search) for k, v in value.items() if k not in silent}
+
+
+@lru_cache
+def _silent_fields(cls: Any) -> frozenset[str]:
+    if not dataclasses.is_dataclass(cls):
+        return frozenset()
+    return frozenset(f.name for f in dataclasses.fields(cls) if f.metadata.get("identity") is False)
+
+
+def _silent_parameters(target: str, search: Sequence[Path]) -> frozenset[str]:
+    return frozenset(p.name for p in shape(target, search).parameters if not p.identity) if target else frozenset()
+
+
+def _targets(value: Json) -> Iterator[str]:
+    if isinstance(value, dict):
+        if "_target_" in value:
+            yield value["_target_"]
+        for v in value.values():
+            yield from _targets(v)
+    elif isinstance(value, list):
+        for v in value:
+            yield from _targets(v)
+
+
+def _versions(distributions: Sequence[str]) -> dict[str, str]:
+    return {d: _version(d) for d in distributions}
+
+
+@lru_cache
+def _version(distribution: str) -> str:
+    try:
+        return version(distribution)
+    except PackageNotFoundError:
+        return "not installed"

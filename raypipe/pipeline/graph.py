@@ -1,0 +1,66 @@
+"""Order and edges: which step reads which, and what is wrong with that."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from graphlib import CycleError, TopologicalSorter
+
+from raypipe.core.errors import Problem, nearest
+from raypipe.pipeline.node import Node
+
+
+def reads(node: Node) -> list[str]:
+    """The names of the steps that a node reads."""
+    return [r for r in node.refs.values() if r is not None]
+
+
+def order(nodes: Mapping[str, Node]) -> list[str]:
+    """The steps so that each comes after what it reads, otherwise as written. Raises CycleError (see `edge_problems`)."""
+    written = {name: i for i, name in enumerate(nodes)}
+    sorter = _sorter(nodes)
+    sorter.prepare()
+    done: list[str] = []
+    while sorter.is_active():
+        ready = sorted(sorter.get_ready(), key=written.__getitem__)
+        done += ready
+        sorter.done(*ready)
+    return done
+
+
+def edge_problems(nodes: Mapping[str, Node]) -> list[Problem]:
+    """Edges that name a step which is not there, and a cycle, each naming the steps."""
+    missing = [
+        Problem(f"{name}.{edge}", f"there is no step '{ref}'.{nearest(ref, [n for n in nodes if n != name])}")
+        for name, node in nodes.items()
+        for edge, ref in node.refs.items()
+        if ref is not None and ref not in nodes
+    ]
+    if missing:
+        return missing
+    try:
+        _sorter(nodes).prepare()
+    except CycleError as error:
+        return [_cycle(error.args[1])]
+    return []
+
+
+def downstream(nodes: Mapping[str, Node], name: str) -> set[str]:
+    """Every step that reads `name`, directly or through others."""
+    found: set[str] = set()
+    for other in order(nodes):
+        if any(r == name or r in found for r in reads(nodes[other])):
+            found.add(other)
+    return found
+
+
+def _sorter(nodes: Mapping[str, Node]) -> TopologicalSorter[str]:
+    return TopologicalSorter({name: reads(node) for name, node in nodes.items()})
+
+
+def _cycle(names: list[str]) -> Problem:
+    """graphlib lists a cycle from what is read to who reads it, with the first name again at the end."""
+    readers = names[::-1]
+    if len(readers) == 2:
+        return Problem(readers[0], "the step reads itself.")
+    steps = ", ".join(f"'{a}' reads '{b}'" for a, b in zip(readers, readers[1:], strict=False))
+    return Problem(readers[0], f"the steps wait for each other: {steps}.")

@@ -1,0 +1,95 @@
+"""The pipeline as a value: a name and an ordered mapping of named nodes, the same from Python and from YAML."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from raypipe.core.artifact import Json
+
+
+@dataclass(frozen=True)
+class Node:
+    """A step before it is built: `plan` reads nodes only."""
+
+    target: str
+    """Import path of the step's class or function, as it is defined (`raypipe.steps.train.Train`)."""
+    settings: dict[str, Json] = field(default_factory=dict)
+    """JSON values that differ from the declared default; a component is a dict with `_target_`."""
+    refs: dict[str, str | None] = field(default_factory=dict)
+    """Edge -> the name of the step that it reads; None where an optional edge is left open."""
+
+
+DEFAULT: Any = {}
+"""A slot as it comes: its step with its default settings."""
+
+
+class Pipeline:
+    """The common life of a model by slots, and whatever else under `steps`.
+
+    Each slot takes a step's dataclass, or None to leave the step out. `transform` maps a name to a transform or to a function of Arrow
+    tables, and may name its input under `table`. The steps of the model's life are there only where a `model` is given.
+    Raises ConfigError with every problem found.
+    """
+
+    name: str
+    nodes: Mapping[str, Node]
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        source: Any = None,
+        contract: Any = None,
+        label: str | None = None,
+        split: Any = None,
+        transform: Mapping[str, Any] | None = DEFAULT,
+        model: Any = None,
+        train: Any = DEFAULT,
+        evaluate: Any = DEFAULT,
+        gate: Any = DEFAULT,
+        register: Any = DEFAULT,
+        infra_validate: Any = DEFAULT,
+        deploy: Any = DEFAULT,
+        steps: Mapping[str, Any] | None = None,
+        project_path: Path | str | None = None,
+    ):
+        from raypipe.pipeline.assemble import assemble
+        from raypipe.pipeline.lower import lower, search_paths
+
+        slots = {k: v for k, v in locals().items() if k in SLOT_NAMES}
+        lowered = {k: lower(v) for k, v in slots.items()}
+        made = assemble({"name": name, **lowered}, search_paths(project_path))
+        self.name, self.nodes = made.name, made.nodes
+
+    @classmethod
+    def of(cls, name: str, nodes: Mapping[str, Node]) -> Pipeline:
+        """A pipeline of nodes that are in normal form already."""
+        made = cls.__new__(cls)
+        made.name, made.nodes = name, dict(nodes)
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Pipeline) and self.name == other.name and dict(self.nodes) == dict(other.nodes)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.name!r}, steps={list(self.nodes)})"
+
+
+SLOT_NAMES = (
+    "source",
+    "contract",
+    "label",
+    "split",
+    "transform",
+    "model",
+    "train",
+    "evaluate",
+    "gate",
+    "register",
+    "infra_validate",
+    "deploy",
+    "steps",
+)

@@ -1,0 +1,168 @@
+"""What a run would do and why, known beforehand: from nodes, the ledger and the state of the sources, without Ray."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from raypipe.core.artifact import Artifact, Json
+from raypipe.core.ledger import Ledger
+from raypipe.core.place import Place, find_project
+from raypipe.core.step import Look, Standing
+from raypipe.core.store import Store
+from raypipe.pipeline import fingerprint as prints
+from raypipe.pipeline.build import build_step, defines
+from raypipe.pipeline.graph import order
+from raypipe.pipeline.node import Node, Pipeline
+from raypipe.pipeline.why import difference
+
+State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED"]
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Where a pipeline is planned and run."""
+
+    place: Place
+    ledger: Ledger
+    store: Store
+    sample: float = 1.0
+
+    @property
+    def search(self) -> tuple[Path, ...]:
+        return (self.place.path,)
+
+    def look(self, pipeline: str, step: str) -> Look:
+        return Look(self.place.name, self.place.path, pipeline, step, self.ledger, self.store, self.sample)
+
+
+@dataclass(frozen=True)
+class PlannedStep:
+    """What a run would do with one step."""
+
+    name: str
+    state: State
+    why: str
+    artifact: Artifact | None = None
+    """The artifact that is there already: of a HIT, and of an effect step that must act again."""
+    identity: Mapping[str, Json] | None = None
+    """The document whose digest is the fingerprint; None where an input is not made yet."""
+    standing: Standing | None = None
+    """Of an effect step that is a HIT: how the world compares."""
+    made: bool = False
+    """It was made in this run."""
+
+    @property
+    def ready(self) -> bool:
+        """Its artifact is there for the steps that read it."""
+        return self.artifact is not None and (self.made or self.state == "HIT")
+
+    @property
+    def fingerprint(self) -> str | None:
+        return prints.fingerprint(self.identity) if self.identity is not None else None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The steps of a pipeline in the order in which they would run."""
+
+    pipeline: Pipeline
+    steps: tuple[PlannedStep, ...]
+
+    @property
+    def nothing_to_do(self) -> bool:
+        return all(s.state in ("HIT", "SKIP") for s in self.steps)
+
+
+def open_scene(project_path: Path | str | None = None, sample: float = 1.0, place: Place | None = None) -> Scene:
+    """The scene of the project that `project_path`, or the working directory, lies in."""
+    where = place or find_project(None, Path(project_path) if project_path else Path.cwd())
+    return Scene(where, Ledger.open(where.ledger_url, where.name), Store.open(where.store_root), sample)
+
+
+def plan(pipeline: Pipeline, scene: Scene | None = None) -> Plan:
+    """HIT, RUN, RESUME, MAYBE, SKIP or BLOCKED for each step, and the cause. Imports neither Ray nor torch nor the user's modules."""
+    scene = scene or open_scene()
+    planned: dict[str, PlannedStep] = {}
+    for name in order(pipeline.nodes):
+        planned[name] = plan_step(pipeline, name, planned, scene)
+    return Plan(pipeline, tuple(planned.values()))
+
+
+def plan_step(pipeline: Pipeline, name: str, upstream: Mapping[str, PlannedStep], scene: Scene, claimed: bool = False) -> PlannedStep:
+    """One step, given what is planned, or done, of the steps that it reads; `claimed`: its lease is our own."""
+    node = pipeline.nodes[name]
+    refs = {edge: ref for edge, ref in node.refs.items() if ref is not None}
+    stopped = _stopped(name, node, {ref: upstream[ref] for ref in refs.values()}, scene)
+    if stopped:
+        return stopped
+    own = prints.own_identity(node, scene.search)
+    unmade = [ref for ref in refs.values() if not upstream[ref].ready]
+    if unmade:
+        return _before_inputs(pipeline.name, name, node, own, unmade, scene)
+    found = _with_inputs(pipeline.name, name, node, own, {e: upstream[r].artifact for e, r in refs.items()}, scene)
+    if found.state == "BLOCKED" and claimed:
+        return replace(found, state="RUN", why="")
+    return found
+
+
+def _stopped(name: str, node: Node, upstream: Mapping[str, PlannedStep], scene: Scene) -> PlannedStep | None:
+    for ref, step in upstream.items():
+        if step.state in ("SKIP", "BLOCKED"):
+            return PlannedStep(name, step.state, f"'{ref}' is {'skipped' if step.state == 'SKIP' else 'blocked'}")
+        if step.ready and step.artifact is not None and step.artifact.figures.get("passed") is False:
+            return PlannedStep(name, "SKIP", f"'{ref}' said no")
+    if scene.sample < 1 and defines(node, "standing"):
+        return PlannedStep(name, "SKIP", "a run on a sample changes nothing in the world")
+    return None
+
+
+def _before_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], unmade: list[str], scene: Scene) -> PlannedStep:
+    nearest = scene.ledger.nearest(pipeline, name)
+    reason = difference(nearest[1] if nearest else None, own, node.refs)
+    if reason:
+        return PlannedStep(name, "RUN", reason)
+    return PlannedStep(name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
+
+
+def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inputs: dict[str, Any], scene: Scene) -> PlannedStep:
+    look = scene.look(pipeline, name)
+    observed: Json = None
+    if defines(node, "observe"):
+        observed = build_step(node, scene.search).observe(look, **inputs)
+    if scene.sample < 1 and not inputs:
+        own = {**own, "sample": scene.sample}
+    document = prints.identity(own, {e: inputs[e].digest for e in prints.identity_edges(node)}, observed)
+    print_ = prints.fingerprint(document)
+    found = None if "uncached" in own else scene.ledger.find(print_)
+    if found is None:
+        return _to_run(pipeline, name, node, document, print_, look)
+    lost = next((f.path for f in found.files if not scene.store.holds(f)), None)
+    if lost:
+        return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
+    if not defines(node, "standing"):
+        return PlannedStep(name, "HIT", "", found, document)
+    standing = build_step(node, scene.search).standing(look, found, **inputs)
+    state: State = "RUN" if standing.state == "lost" else "HIT"
+    return PlannedStep(name, state, standing.why, found, document, standing)
+
+
+def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look) -> PlannedStep:
+    holder = look.ledger.holder(print_)
+    if holder is not None:
+        return PlannedStep(name, "BLOCKED", f"being made by {holder}", None, document)
+    if defines(node, "resumes"):
+        point = build_step(node, (look.project_path,)).resumes(look, print_)
+        if point:
+            return PlannedStep(name, "RESUME", point, None, document)
+    nearest = look.ledger.nearest(pipeline, name)
+    why = difference(nearest[1] if nearest else None, document, node.refs)
+    return PlannedStep(name, "RUN", why or "made before, but its record was replaced", None, document)
+
+
+def _names(names: list[str]) -> str:
+    quoted = [f"'{n}'" for n in dict.fromkeys(names)]
+    return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
+

@@ -1,0 +1,74 @@
+"""One invocation of a pipeline: what is done is a HIT, what was half done goes on, the rest is made, leased and published."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Literal
+
+from raypipe.core.artifact import Artifact
+from raypipe.core.errors import ConfigError, RaypipeError
+from raypipe.core.ledger import Run
+from raypipe.pipeline.check import check
+from raypipe.pipeline.driver import Driver, Options
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.plan import PlannedStep, Scene, open_scene
+
+REFUSED = 3
+"""Exit code of a run in which a gate said no."""
+
+
+@dataclass
+class RunResult:
+    """What a run came to."""
+
+    id: str
+    pipeline: str
+    state: Literal["done", "failed", "refused", "interrupted", "running"] = "running"
+    exit_code: int = 0
+    error: str = ""
+    steps: dict[str, PlannedStep] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def __getitem__(self, step: str) -> Artifact:
+        artifact = self.steps[step].artifact
+        if artifact is None:
+            raise KeyError(f"step '{step}' has no artifact: {self.steps[step].state} {self.steps[step].why}")
+        return artifact
+
+
+def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None = None) -> RunResult:
+    """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
+    scene, options = scene or open_scene(), options or Options()
+    problems = check(pipeline, scene, options.cluster)
+    if problems:
+        raise ConfigError(problems)
+    result = RunResult(run_id(), pipeline.name)
+    began = time.monotonic()
+    scene.ledger.start_run(Run.starting(result.id, pipeline.name, options.config, options.overrides))
+    try:
+        with Driver(pipeline, scene, options, result.id) as driver:
+            driver.go(result.steps)
+        result.state, result.exit_code = _verdict(result)
+    except RaypipeError as error:
+        result.state, result.exit_code, result.error = "failed", error.exit_code, str(error)
+    except BaseException as error:
+        result.state, result.exit_code = "interrupted", error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 130
+        raise
+    finally:
+        result.seconds = time.monotonic() - began
+        scene.ledger.end_run(result.id, result.state, result.exit_code)
+        options.tracker.finish(result.state)
+    return result
+
+
+def run_id() -> str:
+    """A run's name: its start in UTC and four letters, so that names sort by time."""
+    return f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+
+
+def _verdict(result: RunResult) -> tuple[Literal["done", "refused"], int]:
+    said_no = [s for s in result.steps.values() if s.artifact is not None and s.ready and s.artifact.figures.get("passed") is False]
+    return ("refused", REFUSED) if said_no else ("done", 0)

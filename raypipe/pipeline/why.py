@@ -1,0 +1,69 @@
+"""Why a step is not a HIT: what differs between its identity now and that of the nearest earlier artifact."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from raypipe.core.artifact import Json
+
+
+def difference(before: Mapping[str, Json] | None, now: Mapping[str, Json], sources: Mapping[str, str | None]) -> str:
+    """One line that names every setting, line of code, library and input that changed; `sources` maps an edge to its step.
+
+    Only what `now` holds is compared: a document without `inputs` compares the step's own part. Empty where nothing differs.
+    """
+    if before is None:
+        return "never made"
+    parts = [
+        *_settings(before.get("settings"), now.get("settings"), ""),
+        *(f"{_short(name)} {verb}" for name, verb in _changed(before.get("code", {}), now.get("code", {}))),
+        *(f"{name} {a} -> {b}" for name, a, b in _values(before.get("versions", {}), now.get("versions", {}))),
+        *(f"raypipe's {_short(name)} is of a new revision" for name, _, _ in _values(before.get("revisions", {}), now.get("revisions", {}))),
+    ]
+    if "inputs" in now:
+        changed = [e for e, _, _ in _values(before.get("inputs", {}), now["inputs"])]
+        parts += [f"'{sources.get(e) or e}' came out different" for e in changed]
+        parts += _observed(before.get("observed"), now.get("observed"))
+    if now.get("uncached"):
+        parts.append(f"no source of {', '.join(now['uncached'])}: not cached")
+    return "; ".join(parts)
+
+
+def _settings(before: Json, now: Json, where: str) -> list[str]:
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict) and before.get("_target_") == now.get("_target_"):
+        keys = dict.fromkeys([*before, *now])
+        return [line for k in keys for line in _settings(before.get(k), now.get(k), f"{where}.{k}" if where else k)]
+    return [f"{where or 'settings'} {_say(before)} -> {_say(now)}"]
+
+
+def _observed(before: Json, now: Json) -> list[str]:
+    if before == now:
+        return []
+    if isinstance(before, dict) and isinstance(now, dict):
+        return [f"{k} {_say(before.get(k))} -> {_say(now.get(k))}" for k in dict.fromkeys([*before, *now]) if before.get(k) != now.get(k)]
+    return [f"{_say(before)} -> {_say(now)}"]
+
+
+def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:
+    words = {(True, True): "changed", (False, True): "is new", (True, False): "is no longer used"}
+    return [(k, words[k in before, k in now]) for k in dict.fromkeys([*before, *now]) if before.get(k) != now.get(k)]
+
+
+def _values(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
+    return [(k, before.get(k), now.get(k)) for k in dict.fromkeys([*before, *now]) if before.get(k) != now.get(k)]
+
+
+def _say(value: Json) -> str:
+    if value is None:
+        return "default"
+    if isinstance(value, dict) and "_target_" in value:
+        return _short(value["_target_"])
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:12]}..."
+
+
+def _short(name: str) -> str:
+    """`flights:add_hour` as `flights.add_hour`; raypipe's own by the last word."""
+    return name.rpartition(".")[2] if name.startswith("raypipe.") else name.replace(":", ".")

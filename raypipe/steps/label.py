@@ -1,0 +1,56 @@
+"""Label: makes the column that is to be predicted, before any transform, and drops the rows that have none."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from raypipe.core.artifact import Table
+from raypipe.core.errors import Problem, nearest
+from raypipe.core.step import Columns, Made, Ref, Work
+
+
+@dataclass(frozen=True)
+class Label:
+    """A column from an SQL expression over the row. Rows for which it is null are dropped and counted.
+
+    It may read columns that are known only afterwards: a label is not known before, either.
+    """
+
+    revision: ClassVar[int] = 1
+    distributions: ClassVar[tuple[str, ...]] = ("polars",)
+
+    column: str
+    """Name of the new column."""
+    sql: str
+    """A Polars SQL expression over one row, e.g. `arr_delay > 15`."""
+    table: Ref[Table] = Ref("split")
+    """The step whose table is labelled."""
+
+    def check(self, where: str, table: Columns | None = None) -> list[Problem]:
+        from raypipe.data.label import columns_read
+
+        try:
+            reads = columns_read(self.sql)
+        except ValueError as error:
+            return [Problem(f"{where}.sql", str(error))]
+        if table is None or table.names is None:
+            return []
+        missing = [c for c in reads if c not in table.names]
+        return [Problem(f"{where}.sql", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}") for c in missing]
+
+    def columns(self, table: Columns) -> Columns:
+        names = None if table.names is None else (*(n for n in table.names if n != self.column), self.column)
+        return replace(table, names=names, label=self.column, known_afterwards=table.known_afterwards | {self.column})
+
+    def run(self, work: Work, table: Table) -> Made[Table]:
+        from raypipe.data.label import label_rows
+        from raypipe.data.rows import map_rows
+        from raypipe.data.table import TableSchema, fragments, made
+
+        before = TableSchema.from_json(table.schema)
+        written = map_rows(work, label_rows(self.column, self.sql), fragments(work.ledger, table))
+        dropped = table.num_rows - written.num_rows
+        work.report(f"{dropped:,} of {table.num_rows:,} rows have no label and are dropped")
+        schema = replace(before, arrow=written.schema, label=self.column)
+        return made(f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"dropped": dropped})
