@@ -63,7 +63,6 @@ def check(where: str, thresholds: Mapping[str, Mapping[str, float]], max_drop: M
 def judge(
     figures: Mapping[str, Json],
     thresholds: Mapping[str, Mapping[str, float]],
-    *,
     champion: Mapping[str, Json] | None = None,
     max_drop: Mapping[str, float] | None = None,
 ) -> Judgement:
