@@ -1,0 +1,236 @@
+"""A table: a named dataset of immutable fragments, one snapshot of which is what a step makes and the next one reads."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from raypipe.core.artifact import File, Json, Table
+from raypipe.core.errors import DataError, nearest
+from raypipe.core.schema import canonical
+from raypipe.core.step import Commit, Look, Made
+from raypipe.data import ducklake
+from raypipe.data import snapshot as snapshots_
+from raypipe.data.columns import catalog_columns
+from raypipe.data.fragment import Fragment, read_fragment, read_row_groups
+from raypipe.data.snapshot import Mode, Snapshot
+from raypipe.data.types import type_name
+
+if TYPE_CHECKING:
+    import ray.data
+    from sqlalchemy import Connection
+
+    from raypipe.core.ledger import Ledger
+    from raypipe.core.store import Store
+
+# A thread pays from about here: 12 files of 3 MB are read in half the time by two, 300 of 10 kB are not.
+THREADED_BYTES = 16 << 20
+
+
+@dataclass(frozen=True)
+class TableSchema:
+    """What travels with every table, as `Artifact.schema`, from each step to the next."""
+
+    arrow: pa.Schema
+    """Exact types; metadata of the schema as a whole (pandas') is left behind."""
+    known_afterwards: tuple[str, ...] = ()
+    """Columns whose value is known only after the moment of prediction."""
+    split: dict[str, Json] | None = None
+    """The split rule."""
+    label: str | None = None
+    features: tuple[str, ...] | None = None
+    """The model's inputs, once a Transform has made them."""
+
+    def to_json(self) -> dict[str, Json]:
+        """Readable, with the exact schema beside it as Arrow's own bytes."""
+        exact = base64.b64encode(self.arrow.remove_metadata().serialize().to_pybytes()).decode()
+        return {**self.meaning(), "columns": [{"name": f.name, "type": type_name(f.type)} for f in self.arrow], "arrow": exact}
+
+    @classmethod
+    def from_json(cls, value: Json) -> TableSchema:
+        features = value["features"]
+        return cls(
+            arrow=pa.ipc.read_schema(pa.py_buffer(base64.b64decode(value["arrow"]))),
+            known_afterwards=tuple(value["known_afterwards"]),
+            split=value["split"],
+            label=value["label"],
+            features=None if features is None else tuple(features),
+        )
+
+    def meaning(self) -> dict[str, Json]:
+        """What the digest of a table covers: Arrow's bytes may change with its version, these do not."""
+        return {
+            "columns": [{"name": f.name, "type": str(f.type), "nullable": f.nullable} for f in self.arrow],
+            "known_afterwards": sorted(self.known_afterwards),
+            "split": self.split,
+            "label": self.label,
+            "features": None if self.features is None else list(self.features),
+        }
+
+
+# --- reading
+
+
+def fragments(ledger: Ledger, table: Table) -> list[Fragment]:
+    """Of that snapshot, in the order of its rows. DataError where raypipe did not write it, or another program has changed it."""
+    with ledger.reading() as connection:
+        found = snapshots_.find(connection, ledger.project, table.name, table.snapshot)
+        rows = snapshots_.data_files(connection, found)
+    made, first_row = [], 0
+    for row in rows:
+        made.append(Fragment(row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats))
+        first_row += row.record_count
+    return made
+
+
+def read(ledger: Ledger, store: Store, table: Table, columns: Sequence[str] | None = None, part: str | None = None) -> pa.Table:
+    """The whole table in this process; `part` (train, validation, test) takes the rows of that part by the table's split rule."""
+    schema = TableSchema.from_json(table.schema)
+    if part is None:
+        return read_fragments(store, fragments(ledger, table), _chosen(table, schema, columns))
+    from raypipe.data.split import columns as rule_columns
+    from raypipe.data.split import mask
+
+    if schema.split is None:
+        raise DataError(f"table {table.name}: has no split rule, so that it has no part {part!r}; put a Split step before")
+    wanted = list(schema.arrow.names if columns is None else columns)
+    needed = [*wanted, *(name for name in rule_columns(schema.split) if name not in wanted)]
+    whole = read_fragments(store, fragments(ledger, table), _chosen(table, schema, needed))
+    return whole.filter(mask(schema.split, whole, part)).select(wanted)
+
+
+def read_fragments(store: Store, fragments: Sequence[Fragment], schema: pa.Schema) -> pa.Table:
+    """Their rows in order; the columns are those of `schema`."""
+    names = schema.names
+    if not names:
+        return pa.table({"none": pa.nulls(sum(fragment.num_rows for fragment in fragments))}).select([])
+    if sum(fragment.size for fragment in fragments) < THREADED_BYTES or len(fragments) < 2:
+        tables = [read_fragment(store, fragment, names) for fragment in fragments]
+    else:
+        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+            tables = list(pool.map(lambda fragment: read_fragment(store, fragment, names), fragments))
+    return pa.concat_tables(tables) if tables else schema.empty_table()
+
+
+def read_batches(store: Store, fragments: Iterable[Fragment], columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+    """The same in order and in pieces of a row group (at most 131,072 rows), one in memory at a time."""
+    for fragment in fragments:
+        yield from read_row_groups(store, fragment, columns)
+
+
+def _chosen(table: Table, schema: TableSchema, columns: Sequence[str] | None) -> pa.Schema:
+    if columns is None:
+        return schema.arrow
+    if missing := [name for name in columns if name not in schema.arrow.names]:
+        raise DataError(f"table {table.name}: has no column {missing[0]!r}.{nearest(missing[0], schema.arrow.names)}")
+    return pa.schema([schema.arrow.field(name) for name in columns])
+
+
+def to_dataset(store: Store, fragments: Sequence[Fragment], columns: Sequence[str] | None = None) -> ray.data.Dataset:
+    """A Dataset with a block a row group, read by tasks that verify page checksums; `count()` reads no file."""
+    from raypipe.data.dataset import dataset
+
+    return dataset(store, fragments, columns)
+
+
+# --- what there is
+
+
+def latest(ledger: Ledger, name: str) -> Snapshot | None:
+    """The newest snapshot: what an append goes on from. DataError where another program has changed the table since."""
+    with ledger.reading() as connection:
+        return snapshots_.latest(connection, ledger.project, name)
+
+
+def snapshots(ledger: Ledger, name: str) -> list[Snapshot]:
+    """Newest first. DataError with the nearest name where there is no such table."""
+    with ledger.reading() as connection:
+        found = snapshots_.snapshots(connection, ledger.project, name)
+        if not found:
+            there = [snapshot.name for snapshot in snapshots_.newest(connection, ledger.project)]
+            raise DataError(f"there is no table {name!r}.{nearest(name, there)}")
+    return found
+
+
+def names(ledger: Ledger) -> dict[str, Snapshot]:
+    """Every table of the project, with its newest snapshot."""
+    with ledger.reading() as connection:
+        return {snapshot.name: snapshot for snapshot in snapshots_.newest(connection, ledger.project)}
+
+
+# --- making
+
+
+def made(
+    work: Look,
+    name: str,
+    schema: TableSchema,
+    fragments: Sequence[Fragment],
+    *,
+    mode: Mode,
+    before: Snapshot | None = None,
+    figures: dict[str, Json] | None = None,
+    commits: Sequence[Commit] = (),
+) -> Made[Table]:
+    """A step's table, to be published: files in the order of its rows, and a commit that writes them to the catalog.
+
+    `mode="append"` adds `fragments` to the snapshot `before`, which is `latest(...)` as it was when the work began (None: a new table), and
+    is refused when that is no longer the newest. `commits` run after the catalog's, in the same transaction: `snapshot.latest` finds there
+    what it wrote. The figures get `table`, `snapshot`, `num_rows`, `num_fragments`.
+    """
+    assert before is None or mode == "append", "only an append goes on from a snapshot"
+    columns, chain = catalog_columns(schema.arrow), _chain(before.chain if before else "", fragments)
+    change = ducklake.Change(
+        project=work.project,
+        name=name,
+        root=work.store.root,
+        columns=columns,
+        columns_digest=_digest([[f.name, str(f.type), f.nullable] for f in schema.arrow]),
+        fragments=tuple(fragments),
+        chain=chain,
+        mode=mode,
+        before=before.id if before else None,
+        message=f"{mode} by {work.pipeline}.{work.step}",
+        about={"run": run} if (run := getattr(work, "run", "")) else {},
+    )
+    return Made(
+        digest=_digest([schema.meaning(), chain]),
+        files=tuple(File(fragment.path, fragment.size, fragment.sha256) for fragment in fragments),
+        schema=schema.to_json(),
+        figures=figures or {},
+        commits=(_publishing(change), *commits),
+    )
+
+
+def restated(ledger: Ledger, table: Table, schema: TableSchema, figures: dict[str, Json] | None = None) -> Made[Table]:
+    """The same snapshot with something else said of it (a split rule, a label): no rows are written."""
+    with ledger.reading() as connection:
+        chain = snapshots_.find(connection, ledger.project, table.name, table.snapshot).chain
+    kept = {key: table.figures[key] for key in ("table", "snapshot", "num_rows", "num_fragments") if key in table.figures}
+    return Made(digest=_digest([schema.meaning(), chain]), files=table.files, schema=schema.to_json(), figures={**(figures or {}), **kept})
+
+
+def _publishing(change: ducklake.Change) -> Commit:
+    def publish(connection: Connection, artifact: str) -> dict[str, Json]:
+        snapshot = ducklake.commit(connection, change, artifact)
+        return {"table": snapshot.name, "snapshot": snapshot.id, "num_rows": snapshot.num_rows, "num_fragments": snapshot.num_files}
+
+    return publish
+
+
+def _chain(start: str, fragments: Sequence[Fragment]) -> str:
+    """The ordered digests of all fragments as one, which an append goes on from without reading those that are there."""
+    for fragment in fragments:
+        start = hashlib.sha256(f"{start}{fragment.sha256}".encode()).hexdigest()
+    return start
+
+
+def _digest(value: Any) -> str:
+    return hashlib.sha256(canonical(value).encode()).hexdigest()
