@@ -1,0 +1,73 @@
+"""A warm Ray of the benchmark's own, behind a token of its own, whose CPU seconds are counted; it ends with the benchmark."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import cpu
+
+HEAD = """
+import ray, sys
+ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+print("address", ray.get_runtime_context().gcs_address, flush=True)
+sys.stdin.read()
+"""
+"""Holds the cluster until its input is closed."""
+
+
+@dataclass(frozen=True)
+class Cluster:
+    address: str
+    token: dict[str, str]
+    """The variables that let a driver in: Ray serves on an address that others may reach."""
+    servers: cpu.Servers
+    idle: float
+    """CPU seconds a second that it uses for itself."""
+
+    def run(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> cpu.Spent:
+        """The command's CPU seconds and those of the cluster from its start until half a second after its end, less the idle cluster's."""
+        began, before = time.perf_counter(), self.servers.cpu_s()
+        spent = cpu.run(command, cwd, {**(env or {}), **self.token})
+        time.sleep(0.5)
+        used = self.servers.cpu_s() - before - self.idle * (time.perf_counter() - began)
+        return cpu.Spent(spent.cpu_s + used, spent.wall_s, spent.output)
+
+
+@contextmanager
+def warm(num_cpus: int, environment: dict[str, str]) -> Iterator[Cluster]:
+    mark = f"cluster-{os.getpid()}"
+    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **environment, **token, cpu.MARK: mark}
+    with cpu.Servers(mark) as servers:
+        head = subprocess.Popen(
+            [sys.executable, "-c", HEAD, str(num_cpus)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        try:
+            yield Cluster(_address(head), token, servers, _idle(servers.cpu_s))
+        finally:
+            assert head.stdin
+            head.stdin.close()
+            head.wait(30)
+
+
+def _address(head: subprocess.Popen[str]) -> str:
+    assert head.stdout
+    for line in head.stdout:
+        if line.startswith("address "):
+            return line.split()[1]
+    raise cpu.Failed("Ray did not start")
+
+
+def _idle(cpu_s: Callable[[], float]) -> float:
+    time.sleep(10)  # until the first workers stand
+    began, before = time.perf_counter(), cpu_s()
+    time.sleep(5)
+    return (cpu_s() - before) / (time.perf_counter() - began)
