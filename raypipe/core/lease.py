@@ -90,16 +90,31 @@ def claim(connection: Connection, project: str, key: str, run: str, ttl_s: float
         text("insert into raypipe_leases (project, key) values (:project, :key) on conflict do nothing"), {"project": project, "key": key}
     )
     row = lock(connection, project, key)
-    if row.owner is not None and row.released_at is None:
-        owner = Owner(**row.owner)
-        last = row.claimed_at if row.beaten_at is None else row.beaten_at
-        # A clock that was set back must not keep a lease for ever, hence the distance either way. The token alone keeps it correct.
-        if abs(now - last) < row.ttl_s and not owner.is_dead(Owner.here(), one_host):
-            raise LeaseHeld(_who_holds(key, row, owner, now, last))
+    if held := _alive(key, row, now, one_host):
+        raise LeaseHeld(held)
     token = row.token + 1
     values = {"token": token, "run": run, "owner": dataclasses.asdict(Owner.here()), "ttl_s": ttl_s, "claimed_at": now}
     connection.execute(update(leases).where(_is(project, key)).values(**values, beaten_at=None, released_at=None))
     return Lease(key, token, run, ttl_s)
+
+
+def holder(connection: Connection, project: str, key: str, now: float, one_host: bool) -> tuple[str, str] | None:
+    """The run of the live holder and the sentence that names it; None where nobody holds the lease."""
+    row = connection.execute(select(leases).where(_is(project, key))).one_or_none()
+    held = _alive(key, row, now, one_host) if row is not None else ""
+    return (row.run, held) if row is not None and held else None
+
+
+def _alive(key: str, row: Row | Any, now: float, one_host: bool) -> str:
+    """Who holds the lease, as a sentence; empty where nobody alive does."""
+    if row.owner is None or row.released_at is not None:
+        return ""
+    owner = Owner(**row.owner)
+    last = row.claimed_at if row.beaten_at is None else row.beaten_at
+    # A clock that was set back must not keep a lease for ever, hence the distance either way. The token alone keeps it correct.
+    if abs(now - last) >= row.ttl_s or owner.is_dead(Owner.here(), one_host):
+        return ""
+    return _who_holds(key, row, owner, now, last)
 
 
 def fence(connection: Connection, project: str, lease: Lease) -> None:

@@ -104,7 +104,17 @@ class Ledger:
         with self.reading() as connection:
             return records.parents_of(connection, self.project, id)
 
+    def children(self, id: str, kind: str) -> list[Artifact]:
+        """The live artifacts of a kind that were made from this one, the oldest first."""
+        with self.reading() as connection:
+            return records.children_of(connection, self.project, id, kind)
+
     # leases and publishing
+
+    def holder(self, key: str) -> tuple[str, str] | None:
+        """The run that holds a lease and a sentence that says who it is; None where nobody alive does."""
+        with self.reading() as connection:
+            return leases.holder(connection, self.project, key, self._database.now(connection), self._one_host)
 
     def claim(self, key: str, run: str, ttl_s: float = 30) -> Lease:
         """LeaseHeld while a live process holds it. A dead one on this host is seen at once, one elsewhere after its time to live."""

@@ -94,6 +94,12 @@ def parents_of(connection: Connection, project: str, artifact_id: str) -> list[A
     return [_artifact(row) for row in connection.execute(query.order_by(link.c.position))]
 
 
+def children_of(connection: Connection, project: str, artifact_id: str, kind: str) -> list[Artifact]:
+    link = schema.parents
+    query = select(table).join(link, link.c.child == table.c.id).where(*_live(project), link.c.parent == artifact_id, table.c.kind == kind)
+    return [_artifact(row) for row in connection.execute(query.order_by(table.c.number))]
+
+
 def _live(project: str) -> tuple[Any, Any]:
     return table.c.project == project, table.c.superseded_at.is_(None)
 

@@ -27,7 +27,7 @@ SLOTS = {
 }
 """Slot -> the step that it holds, in the order of a model's life. `source` holds an Ingest; `contract` adds the step `validate`."""
 
-TRANSFORM_SETTINGS = ("table", "refit")
+TRANSFORM_SETTINGS = ("table",)
 """What stands in the slot `transform` beside the transforms themselves."""
 
 
@@ -87,8 +87,10 @@ def _model_life(values: Mapping[str, Any], problems: list[Problem]) -> dict[str,
         life["transform"] = _transform(values["transform"] or {}, values["label"], problems)
     if "train" in life:
         life["train"] |= {"model": values["model"], "label": values["label"]}
-    if "register" in life and not life["register"].get("name"):
-        life["register"]["name"] = values["name"]
+    name = (life.get("register") or {}).get("name") or values["name"]
+    for slot in ("register", "gate"):
+        if slot in life and not life[slot].get("name"):
+            life[slot]["name"] = name
     _raw_rows(life)
     return life
 

@@ -26,7 +26,8 @@ def build_step(node: Node, search: Sequence[Path]) -> Any:
     if found.kind == "function":
         from raypipe.steps.function import FunctionStep
 
-        return FunctionStep(node.target, settings, tuple(p.name for p in found.parameters if p.name in node.refs), _recorded(node.target, search))
+        edges = {p.name: p.resolved or p.annotation for p in found.parameters if p.name in node.refs}
+        return FunctionStep(node.target, settings, edges, _recorded(node.target, search))
     return _imported(node.target, search)(**settings, **node.refs)
 
 
@@ -48,11 +49,11 @@ def component(value: Json, search: Sequence[Path]) -> Any:
         raise ConfigError([Problem(target.rpartition(".")[2], str(error))]) from error
 
 
-def defines(node: Node, method: str) -> bool:
-    """Whether the step has one of the optional methods of `Step`."""
+def defines(node: Node, member: str, search: Sequence[Path]) -> bool:
+    """Whether the step has one of the optional members of `Step`."""
     if node.target.startswith("raypipe."):
-        return hasattr(own_class(node.target), method)
-    return False
+        return hasattr(own_class(node.target), member)
+    return member in shape(node.target, search).members
 
 
 def _recorded(target: str, search: Sequence[Path]) -> Json:

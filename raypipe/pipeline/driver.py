@@ -57,8 +57,8 @@ class Options:
     """Told of each step as it goes."""
     config: Json = None
     """The unresolved config, as it is kept with the run."""
-    overrides: tuple[str, ...] = ()
-    """The command line's overrides, kept with the run."""
+    command: str = ""
+    """The command line, kept with the run."""
 
 
 class Driver:
@@ -132,7 +132,7 @@ class Driver:
             run=self.run,
             path=f"{self.pipeline.name}/{name}/{lease.token:06d}-{uuid.uuid4().hex[:12]}",
             fingerprint=planned.fingerprint or "",
-            inline=defines(self.pipeline.nodes[name], "driver_only") or self._connected().inline,
+            inline=defines(self.pipeline.nodes[name], "driver_only", self.scene.search) or self._connected().inline,
             report=lambda text: self.options.on_event(StepEvent(name, "progress", planned.state, text)),
             alive=heartbeat.check,
         )
@@ -166,14 +166,14 @@ class Driver:
             run=self.run,
             fingerprint=work.fingerprint,
             digest=made.digest,
-            path=work.path if made.files else "",
+            path=work.path if any(f.path.startswith(f"{work.path}/") for f in made.files) else "",
             files=tuple(made.files),
             schema=made.schema,
             figures=made.figures,
             identity=dict(planned.identity),
             parents=tuple(dict.fromkeys(a.id for a in inputs.values())),
         )
-        if made.files:
+        if record.path:
             self.scene.store.sync(work.path)
         return self.scene.ledger.publish(lease, record, made.commits, replace=planned.artifact is not None)
 
@@ -193,9 +193,9 @@ class Driver:
     def _track(self, name: str, artifact: Artifact) -> None:
         if not self.tracking:
             self.tracking = True
-            self.options.tracker.start(self.run, self.options.config)
+            self.options.tracker.start(self.run, self.options.config or {})
         figures = {f"{name}/{k}": v for k, v in artifact.figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
-        self.options.tracker.log(figures, None)
+        self.options.tracker.log(figures, list(self.pipeline.nodes).index(name))
 
 
 def _words(error: BaseException) -> str:

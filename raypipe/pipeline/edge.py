@@ -11,7 +11,7 @@ from raypipe.core.errors import Problem, nearest
 from raypipe.core.shape import Parameter, Shape
 from raypipe.pipeline.node import Node
 
-TABLE_PARAMETERS = {"Table", "raypipe.Table", "pa.Table", "pyarrow.Table", "ray.data.Dataset", "Dataset"}
+TABLE_PARAMETERS = {"raypipe.core.artifact.Table", "pyarrow.Table", "pyarrow.lib.Table", "ray.data.Dataset", "ray.data.dataset.Dataset"}
 """Annotations that make a plain function's parameter an edge."""
 
 _REF = re.compile(r"""\bRef\[\s*["']?(?:\w+\.)*(\w+)""")
@@ -60,7 +60,7 @@ def kind_problems(nodes: Mapping[str, Node], shapes: Mapping[str, Shape]) -> lis
 
 
 def _edge(found: Shape, parameter: Parameter) -> Edge | None:
-    annotation = parameter.annotation.strip("\"' ")
+    annotation = (parameter.resolved or parameter.annotation).strip("\"' ")
     if found.kind == "function":
         return Edge("Table", None, False) if annotation in TABLE_PARAMETERS else None
     match = _REF.search(annotation)

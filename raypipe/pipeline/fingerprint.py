@@ -37,10 +37,10 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
         found = closure(target, search)
         if found is None:
             versions |= _versions([target.partition(".")[0]])
-        elif not found.modules:
-            uncached.append(target)
+        elif found.uncached:
+            uncached.append(found.uncached)
         else:
-            code |= found.parts
+            code |= found.parts | found.reads
             versions |= _versions(found.distributions)
     document = {"step": node.target, "settings": _identity_settings(node, search), "revisions": revisions, "code": code, "versions": versions}
     return document | ({"uncached": uncached} if uncached else {})

@@ -114,7 +114,7 @@ def _stopped(name: str, node: Node, upstream: Mapping[str, PlannedStep], scene: 
             return PlannedStep(name, step.state, f"'{ref}' is {'skipped' if step.state == 'SKIP' else 'blocked'}")
         if step.ready and step.artifact is not None and step.artifact.figures.get("passed") is False:
             return PlannedStep(name, "SKIP", f"'{ref}' said no")
-    if scene.sample < 1 and defines(node, "standing"):
+    if scene.sample < 1 and defines(node, "standing", scene.search):
         return PlannedStep(name, "SKIP", "a run on a sample changes nothing in the world")
     return None
 
@@ -128,10 +128,10 @@ def _before_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], u
 
 
 def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inputs: dict[str, Any], scene: Scene) -> PlannedStep:
-    look = scene.look(pipeline, name)
+    look, search = scene.look(pipeline, name), scene.search
     observed: Json = None
-    if defines(node, "observe"):
-        observed = build_step(node, scene.search).observe(look, **inputs)
+    if defines(node, "observe", search):
+        observed = build_step(node, search).observe(look, **inputs)
     if scene.sample < 1 and not inputs:
         own = {**own, "sample": scene.sample}
     document = prints.identity(own, {e: inputs[e].digest for e in prints.identity_edges(node)}, observed)
@@ -142,9 +142,9 @@ def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inp
     lost = next((f.path for f in found.files if not scene.store.holds(f)), None)
     if lost:
         return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
-    if not defines(node, "standing"):
+    if not defines(node, "standing", search):
         return PlannedStep(name, "HIT", "", found, document)
-    standing = build_step(node, scene.search).standing(look, found, **inputs)
+    standing = build_step(node, search).standing(look, found, **inputs)
     state: State = "RUN" if standing.state == "lost" else "HIT"
     return PlannedStep(name, state, standing.why, found, document, standing)
 
@@ -152,9 +152,10 @@ def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inp
 def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look) -> PlannedStep:
     holder = look.ledger.holder(print_)
     if holder is not None:
-        return PlannedStep(name, "BLOCKED", f"being made by {holder}", None, document)
-    if defines(node, "resumes"):
-        point = build_step(node, (look.project_path,)).resumes(look, print_)
+        return PlannedStep(name, "BLOCKED", holder[1], None, document)
+    search = (look.project_path,)
+    if defines(node, "resumes", search):
+        point = build_step(node, search).resumes(look, print_)
         if point:
             return PlannedStep(name, "RESUME", point, None, document)
     nearest = look.ledger.nearest(pipeline, name)

@@ -47,7 +47,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
         raise ConfigError(problems)
     result = RunResult(run_id(), pipeline.name)
     began = time.monotonic()
-    scene.ledger.start_run(Run.starting(result.id, pipeline.name, options.config, options.overrides))
+    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config))
     try:
         with Driver(pipeline, scene, options, result.id) as driver:
             driver.go(result.steps)
@@ -59,7 +59,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
         raise
     finally:
         result.seconds = time.monotonic() - began
-        scene.ledger.end_run(result.id, result.state, result.exit_code)
+        scene.ledger.end_run(result.id, result.state.upper(), result.exit_code)
         options.tracker.finish(result.state)
     return result
 

@@ -43,11 +43,19 @@ class FunctionStep:
 
         schemas = {name: TableSchema.from_json(table.schema) for name, table in inputs.items()}
         parts = {name: fragments(work.ledger, table) for name, table in inputs.items()}
-        call = _Call(self.target, self.recorded, dict(self.settings), work.store, work.path, dict(self.edges))
-        results = map_fragments(call, [parts], inline=work.inline)[0]
-        written = gather(results)
+        tables = {name: _Part(schemas[name].arrow, parts[name]) for name in inputs}
+        call = _Call(self.target, self.recorded, dict(self.settings), work.store, work.path)
+        written = gather(map_fragments(call, [tables], inline=work.inline)[0])
         schema = _after(self.target, list(schemas.values()), written.schema)
-        return made(f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite")
+        return made(work, f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite")
+
+
+@dataclass(frozen=True)
+class _Part:
+    """One table as it travels to the task."""
+
+    schema: pa.Schema
+    fragments: list[Fragment]
 
 
 @dataclass(frozen=True)
@@ -59,16 +67,15 @@ class _Call:
     settings: dict[str, Any]
     store: Store
     path: str
-    edges: dict[str, str]
 
-    def __call__(self, parts: Mapping[str, list[Fragment]]) -> list[tuple[Fragment, pa.Schema, Json]]:
+    def __call__(self, tables: Mapping[str, _Part]) -> list[tuple[Fragment, pa.Schema, Json]]:
         import pyarrow as pa
 
         from raypipe.data.rows import write_rows
         from raypipe.data.table import read_fragments
 
         function = UserCode(self.target, {}, self.recorded).load()
-        result = function(**{name: read_fragments(self.store, found) for name, found in parts.items()}, **self.settings)
+        result = function(**{name: read_fragments(self.store, part.fragments, part.schema) for name, part in tables.items()}, **self.settings)
         if not isinstance(result, pa.Table):
             raise DataError(f"function {self.target} returned {type(result).__name__}, expected a pyarrow.Table")
         return [(f, result.schema, None) for f in write_rows(self.store, self.path, result)]

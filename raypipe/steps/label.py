@@ -53,4 +53,4 @@ class Label:
         dropped = table.num_rows - written.num_rows
         work.report(f"{dropped:,} of {table.num_rows:,} rows have no label and are dropped")
         schema = replace(before, arrow=written.schema, label=self.column)
-        return made(f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"dropped": dropped})
+        return made(work, f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"dropped": dropped})

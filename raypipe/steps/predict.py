@@ -42,7 +42,7 @@ class Predict:
 
         written = map_rows(work, _Answer(work.store, model, tuple(self.keep)), fragments(work.ledger, table))
         schema = replace(TableSchema(written.schema), known_afterwards=())
-        return made(f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"model": model.digest})
+        return made(work, f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"model": model.digest})
 
 
 @dataclass(frozen=True)

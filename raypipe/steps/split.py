@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from raypipe.core.artifact import Json, Report, Table
@@ -65,7 +65,7 @@ class Split:
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
         from raypipe.data.split import part_of
-        from raypipe.data.table import derived, read
+        from raypipe.data.table import TableSchema, read, restated
 
         rule = self.rule()
         rows = read(work.ledger, work.store, table, columns=[self.on or self.key or ""])
@@ -74,4 +74,6 @@ class Split:
         if empty:
             counts = ", ".join(f"{p} {parts[p]:,}" for p in ("train", "validation", "test"))
             raise DataError(f"{work.step}: no row falls into {' and '.join(empty)} ({counts}); move the bounds of the split.")
-        return derived(table, split=rule, figures={p: parts[p] for p in ("train", "validation", "test")})
+        schema = replace(TableSchema.from_json(table.schema), split=rule)
+        work.report(", ".join(f"{p} {parts[p]:,}" for p in ("train", "validation", "test")))
+        return restated(work.ledger, table, schema, {"parts": {p: parts[p] for p in ("train", "validation", "test")}})

@@ -70,7 +70,7 @@ class Transform:
         files = self._files(work, fitted, [n["examples"] for n in written.notes if n["examples"]])
         after = replace(schema, arrow=written.schema, label=self.label, features=tuple(fitted.features.names))
         figures = {"inputs": _inputs(fitted, parts), "num_features": len(fitted.features), "of_rows": table.digest}
-        result = made(f"{work.pipeline}.{work.step}", after, written.fragments, mode="overwrite", figures=figures)
+        result = made(work, f"{work.pipeline}.{work.step}", after, written.fragments, mode="overwrite", figures=figures)
         digest = hashlib.sha256(f"{result.digest} {files[0].sha256}".encode()).hexdigest()
         return replace(result, digest=digest, files=(*result.files, *files))
 

@@ -1,0 +1,139 @@
+"""One command line: a verb, its options, and overrides of the config; an error is one message and an exit code, never a traceback."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from types import FrameType
+
+from raypipe.core.errors import ConfigError, RaypipeError, nearest
+
+CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
+`model=booster` chooses an option of a group, `~transform.hour` takes an entry out, `+steps.extra=...` adds a step."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one verb; returns its exit code: 0 done, 1 a step failed, 2 refused before Ray, 3 the gate said no, 75 leased by another."""
+    parser = _parser()
+    options, rest = parser.parse_known_args(list(sys.argv[1:] if arguments is None else arguments))
+    if not hasattr(options, "verb"):
+        parser.print_help()
+        return 0
+    options.overrides = _overrides(parser, options, rest)
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        return options.verb(options)
+    except RaypipeError as error:
+        print(_words(error, options), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr)
+        return 130
+    except BrokenPipeError:
+        # The reader of our output has gone: nothing to tell it, and nothing left to flush into the pipe at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+
+
+def _terminated(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _words(error: RaypipeError, options: argparse.Namespace) -> str:
+    if not isinstance(error, ConfigError) or len(error.problems) < 2:
+        return f"raypipe: {error}"
+    name = getattr(options, "config_name", None) or "the pipeline"
+    width = max(len(p.where) for p in error.problems)
+    lines = [f"  {p.where:{width}}  {line}" for p in error.problems for line in p.what.splitlines()[:1]]
+    return "\n".join([f"raypipe: {name} has {len(error.problems)} problems", *lines])
+
+
+def _overrides(parser: argparse.ArgumentParser, options: argparse.Namespace, rest: list[str]) -> tuple[str, ...]:
+    unknown = [a for a in rest if a.startswith("-")]
+    if unknown:
+        parser.error(f"no option {unknown[0]}.{nearest(unknown[0], OPTIONS)}")
+    if rest and not getattr(options, "composes", False):
+        parser.error(f"'{rest[0]}' is one argument too many for this verb.")
+    return tuple(rest)
+
+
+OPTIONS = ("-cd", "-cn", "--sample", "--no-wait", "--json", "--explain", "--help", "--port", "--host", "--limit")
+
+
+def _lazy(module: str, name: str) -> Callable[[argparse.Namespace], int]:
+    """A verb whose module is imported when it is called: `raypipe --help` imports nothing."""
+
+    def call(options: argparse.Namespace) -> int:
+        from importlib import import_module
+
+        return getattr(import_module(f"raypipe.cli.{module}"), name)(options)
+
+    return call
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="raypipe", description="The whole life of a model on Ray, composed by one config.")
+    parser.add_argument("--version", action="version", version=f"raypipe {_version()}")
+    verbs = parser.add_subparsers(metavar="VERB")
+    _pipeline_verbs(verbs)
+    _ledger_verbs(verbs)
+    _model_verbs(verbs)
+    new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
+    new.add_argument("folder", help="the folder to make; its name is the project's")
+    return parser
+
+
+def _pipeline_verbs(verbs: argparse._SubParsersAction) -> None:
+    _config(_verb(verbs, "check", "pipeline", "check", "everything wrong with a config, without Ray", CONFIG))
+    _config(_verb(verbs, "plan", "pipeline", "plan", "what a run would do with each step, and why, without Ray", CONFIG))
+    run = _config(_verb(verbs, "run", "pipeline", "run", "run what is not done", CONFIG))
+    run.add_argument("--no-wait", action="store_true", help="leave with exit code 75 where another run is making a step")
+    show = _config(_verb(verbs, "show", "show", "show", "the composed config, each value with its origin, and the graph", CONFIG))
+    show.add_argument("--all", action="store_true", help="values that are declared defaults too")
+
+
+def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
+    runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs, or one run with its steps")
+    runs.add_argument("run", nargs="?", help="the name of a run")
+    runs.add_argument("--limit", type=int, default=20, help="how many runs (default: 20)")
+    tables = _verb(verbs, "tables", "ledger", "tables", "the tables, or one table's snapshots and first rows")
+    tables.add_argument("table", nargs="?", help="the name of a table, e.g. flights.source")
+    tables.add_argument("--limit", type=int, default=5, help="how many rows to show (default: 5)")
+    models = _verb(verbs, "models", "ledger", "models", "the models with their versions and aliases, or one model's figures")
+    models.add_argument("model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS")
+    _verb(verbs, "status", "ledger", "status", "where ledger and store lie, and how much they hold")
+
+
+def _model_verbs(verbs: argparse._SubParsersAction) -> None:
+    serve = _verb(verbs, "serve", "serve", "serve", "serve a model's champion and follow what is deployed, until Ctrl-C")
+    serve.add_argument("model", nargs="?", help="the model's name; may be left out where only one is deployed")
+    serve.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    predict = _verb(verbs, "predict", "predict", "predict", "a model's answers to the rows of a file, into a file or the terminal")
+    predict.add_argument("model", help="NAME, NAME@VERSION or NAME@ALIAS")
+    predict.add_argument("input", help="a Parquet, CSV or JSON lines file with the columns that the model takes")
+    predict.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first answers are shown")
+
+
+def _verb(verbs: argparse._SubParsersAction, name: str, module: str, function: str, text: str, more: str = "") -> argparse.ArgumentParser:
+    parser = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}. {more}", allow_abbrev=False)
+    parser.add_argument("--json", action="store_true", help="the result as JSON, for machines")
+    parser.set_defaults(verb=_lazy(module, function))
+    return parser
+
+
+def _config(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
+    parser.add_argument("-cd", "--config-dir", default="conf", help="folder of the config; its parent is the project (default: conf)")
+    parser.add_argument("-cn", "--config-name", help="name of the config; may be left out where the folder holds one")
+    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="take only this share of the rows, e.g. 0.01; changes nothing in the world")
+    parser.set_defaults(composes=True)
+    return parser
+
+
+def _version() -> str:
+    from raypipe import __version__
+
+    return __version__

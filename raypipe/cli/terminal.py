@@ -1,0 +1,121 @@
+"""What a person sees of a plan and of a run: a line a step, with its state, its rows, its time, and the cause."""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.text import Text
+
+if TYPE_CHECKING:
+    from raypipe.core.artifact import Artifact, Json
+    from raypipe.pipeline.driver import StepEvent
+    from raypipe.pipeline.node import Pipeline
+    from raypipe.pipeline.plan import Plan
+    from raypipe.pipeline.run import RunResult
+
+STYLES = {
+    "HIT": "green",
+    "in place": "green",
+    "recorded": "green",
+    "held": "yellow",
+    "RUN": "cyan",
+    "RESUME": "cyan",
+    "MAYBE": "blue",
+    "SKIP": "yellow",
+    "BLOCKED": "yellow",
+    "FAILED": "red",
+}
+
+
+def console(error: bool = False) -> Console:
+    return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
+
+
+def plan_lines(plan: Plan) -> None:
+    """Each step with its state and why, then whether anything is to do."""
+    out = console()
+    width = max(len(s.name) for s in plan.steps)
+    for step in plan.steps:
+        out.print(_line(step.name, width, step.standing.state if step.standing and step.state == "HIT" else step.state, "", step.why))
+    if plan.nothing_to_do:
+        out.print("nothing to do", style="dim")
+
+
+class Terminal:
+    """Shows a run as it goes: a spinner for the step that runs, a line for each that ended. Errors are the caller's to print."""
+
+    def __init__(self, pipeline: Pipeline, quiet: bool = False):
+        self.width = max(len(name) for name in pipeline.nodes)
+        self.out = Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.status = self.out.status("") if self.out.is_terminal else None
+        self.notes: list[str] = []
+
+    def __enter__(self) -> Terminal:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self.status:
+            self.status.stop()
+
+    def on_event(self, event: StepEvent) -> None:
+        if event.what in ("ended", "failed"):
+            self._ended(event)
+            return
+        if event.what == "progress":
+            self.notes.append(event.why)
+        if self.status:
+            self.status.update(f"{event.step} {event.state} {event.why}"[: self.out.width - 4])
+            self.status.start()
+        elif event.what == "waiting" and event.why not in self.notes:
+            self.notes.append(event.why)
+            self.out.print(f"  {event.step}: {event.why}")
+
+    def _ended(self, event: StepEvent) -> None:
+        if self.status:
+            self.status.stop()
+        state = event.standing if event.standing and event.state == "HIT" else event.state
+        figures = _figures(event.artifact, event.seconds, event.state in ("RUN", "RESUME", "FAILED"))
+        self.out.print(_line(event.step, self.width, state, figures, event.why.splitlines()[0] if event.why else ""))
+        for note in self.notes[-6:]:
+            self.out.print(Text(f"  {'':{self.width}}  {note}", style="dim"))
+        self.notes.clear()
+
+    def end(self, result: RunResult) -> None:
+        """The last line: how the run ended, and the command that goes on from here."""
+        words = {"done": "done", "failed": "failed", "refused": "refused: the model does not go on", "interrupted": "interrupted"}
+        style = {"done": "green", "refused": "yellow"}.get(result.state, "red")
+        self.out.print(Text(f"run {result.id} {words[result.state]} in {result.seconds:.1f} s", style=style))
+        if result.error:
+            print(f"raypipe: {result.error}", file=sys.stderr)
+
+
+def result_json(result: RunResult) -> dict[str, Json]:
+    """A run for machines."""
+    steps = {
+        name: {
+            "state": s.state,
+            "why": s.why,
+            "standing": s.standing.state if s.standing else None,
+            "artifact": s.artifact.id if s.artifact else None,
+            "figures": s.artifact.figures if s.artifact else None,
+        }
+        for name, s in result.steps.items()
+    }
+    fields: dict[str, Any] = {"run": result.id, "pipeline": result.pipeline, "state": result.state, "exit_code": result.exit_code}
+    return {**fields, "error": result.error or None, "seconds": round(result.seconds, 3), "steps": steps}
+
+
+def _line(name: str, width: int, state: str, figures: str, why: str) -> Text:
+    line = Text(f"  {name:{width}}  ")
+    line.append(f"{state:8}", style=STYLES.get(state, ""))
+    line.append(f"  {figures:>22}" if figures else "")
+    line.append(f"  {why}" if why else "", style="dim")
+    return line
+
+
+def _figures(artifact: Artifact | None, seconds: float, ran: bool) -> str:
+    rows = f"{artifact.figures['num_rows']:,} rows" if artifact and "num_rows" in artifact.figures else ""
+    return f"{rows:>14}  {seconds:5.1f}s" if ran else f"{rows:>14}  {'':6}" if rows else ""
