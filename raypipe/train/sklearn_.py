@@ -1,0 +1,51 @@
+"""Logistic regression by scikit-learn, exported to ONNX by skl2onnx."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import numpy as np
+
+from raypipe.bundle.matrix import Matrix
+from raypipe.train.job import Trained, Training
+from raypipe.train.model import Logistic
+
+
+def train(training: Training) -> Trained:
+    """Fits at once, in float64, and exports."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+
+    settings = training.job.model
+    assert isinstance(settings, Logistic)
+    features_BF, label_B = training.train.load()
+    estimator = LogisticRegression(C=settings.C, max_iter=settings.max_iter)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", ConvergenceWarning)
+        estimator.fit(features_BF.astype(np.float64), label_B)
+    notes = []
+    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+        notes = [f"the fit had not converged after {settings.max_iter} steps: add raypipe.Standardize, or raise model.max_iter."]
+
+    def probability(features_BF: Matrix) -> np.ndarray:
+        return estimator.predict_proba(features_BF.astype(np.float64))[:, 1]
+
+    return Trained("onnx", export(estimator, features_BF.shape[1]), probability, notes=notes)
+
+
+def export(estimator: Any, num_features: int) -> bytes:
+    """A fitted two-class estimator as ONNX: `features` [rows, features] -> `probability` [rows]."""
+    from onnx import TensorProto, helper, numpy_helper
+    from skl2onnx import to_onnx
+    from skl2onnx.common.data_types import FloatTensorType
+
+    inputs: Any = [("features", FloatTensorType([None, num_features]))]
+    made: Any = to_onnx(estimator, name="model", initial_types=inputs, options={id(estimator): {"zipmap": False}})
+    graph = made.graph
+    both = graph.output[1].name
+    graph.initializer.append(numpy_helper.from_array(np.array(1, np.int64), "positive"))
+    graph.node.append(helper.make_node("Gather", [both, "positive"], ["probability"], axis=1))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"]))
+    return made.SerializeToString(deterministic=True)
