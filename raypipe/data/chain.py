@@ -11,9 +11,8 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Columns
-from raypipe.data.categories import Frequency, OneHot, Ordinal
+from raypipe.data.fitted import Frequency, Impute, OneHot, Ordinal, Standardize
 from raypipe.data.flow import check
-from raypipe.data.numbers import Impute, Standardize
 from raypipe.data.transform import Drop, Entry, Frame, Function, Select, settings_of, to_frame
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
@@ -49,6 +48,8 @@ class FittedChain:
         return pa.Table.from_arrays([frame[name] for name in self.features.names], schema=self.features)
 
     def _inputs_of(self, table: pa.Table) -> pa.Table:
+        if table.schema.equals(self.inputs):
+            return table
         problems = [text for f in self.inputs if (text := _differs(f, table.schema))]
         if problems:
             raise DataError("\n".join(problems))
@@ -102,7 +103,8 @@ class Chain:
                 raise DataError("the training part has no rows: nothing to fit the transform on")
             for name in names:
                 entry: Any = self.entries[name]
-                fitted[name] = _named(name, lambda e=entry, n=name: e.fit(e.merge([state[n] for state in states])))
+                learnt = [state[name] for state in states]
+                fitted[name] = _named(name, lambda e=entry, s=learnt: e.fit(e.merge(s)))
         _schema_after(self.entries, schema, fitted, whole=True)
         return FittedChain(self.entries, fitted, inputs)
 

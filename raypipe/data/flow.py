@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns
-from raypipe.data.categories import OneHot
+from raypipe.data.fitted import OneHot
 from raypipe.data.transform import Drop, Entry, Function, Select
 from raypipe.data.types import parse_type, type_name
 
@@ -105,7 +105,7 @@ def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
 def _typed(entry: Any, flow: _Flow) -> pa.Schema:
     """What an entry makes of those of its columns whose types are known."""
     known = {name: parse_type(flow.types[name]) for name in entry.columns if name in flow.types}
-    return replace(entry, columns=list(known)).schema_after(pa.schema(list(known.items())), dict.fromkeys(known, []))
+    return replace(entry, columns=list(known)).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
 
 
 def _names(entry: Any) -> Sequence[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
@@ -9,7 +10,7 @@ from typing import Any, ClassVar, Protocol
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError, nearest
+from raypipe.core.errors import DataError, RaypipeError, nearest
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
 Frame = dict[str, pa.Array]
@@ -146,7 +147,7 @@ class Function:
     def call(self, frame: Frame) -> Frame:
         """What the function makes of a frame, types as they come."""
         table = to_table(frame if self.takes is None else {name: frame[name] for name in self.takes})
-        made = self._bound()(table)
+        made = self._run(table)
         if not isinstance(made, pa.Table):
             raise DataError(f"function {self.target} returned {type(made).__name__}, expected a pyarrow.Table")
         if made.num_rows != table.num_rows:
@@ -154,15 +155,29 @@ class Function:
                 f"function {self.target} returned {made.num_rows:,} rows for {table.num_rows:,}: in a transform it must be row-wise. "
                 "Filter rows in a step of their own."
             )
-        _unique_names(self.target, made.column_names)
+        self._refuse_other_names(made.column_names)
         return to_frame(made)
 
-    def _bound(self) -> Callable[[pa.Table], Any]:
+    def _run(self, table: pa.Table) -> Any:
         if self.function is None:
             raise DataError(f"function {self.target}: its code is not loaded")
-        if isinstance(self.function, type):
-            return self.function(**self.settings)
-        return lambda table: self.function(table, **self.settings)  # type: ignore[misc]
+        try:
+            if isinstance(self.function, type):
+                return self.function(**self.settings)(table)
+            return self.function(table, **self.settings)
+        except RaypipeError:
+            raise
+        except Exception as error:
+            last = traceback.extract_tb(error.__traceback__)[-1]
+            where = f"line {last.lineno} of {last.filename}: {last.line}"
+            raise DataError(f"function {self.target} raised {type(error).__name__}: {error} ({where})") from error
+
+    def _refuse_other_names(self, names: list[str]) -> None:
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise DataError(f"function {self.target} returned column '{twice[0]}' twice")
+        if self.gives is not None and set(names) != set(self.gives):
+            raise DataError(f"function {self.target} returned columns {names}; it says that it gives {list(self.gives)}")
 
     def partial(self, frame: Frame) -> Json:
         """The columns it returns. Its first and last row are computed alone too: DataError where that gives something else."""
@@ -252,12 +267,6 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
-
-
-def _unique_names(target: str, names: list[str]) -> None:
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice:
-        raise DataError(f"function {target} returned column '{twice[0]}' twice")
 
 
 def _same_names(target: str, made: Frame, expected: pa.Schema) -> None:

@@ -10,11 +10,14 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 
 _SHORT = {"double": "float64", "float": "float32", "halffloat": "float16", "date32[day]": "date32", "date64[ms]": "date64"}
-_PLAIN = (
-    "null bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 string large_string binary large_binary "
-    "date32 date64 timestamp[s] timestamp[ms] timestamp[us] timestamp[ns] duration[s] duration[ms] duration[us] duration[ns] "
-    "time32[s] time32[ms] time64[us] time64[ns]"
-).split()
+# fmt: off
+_PLAIN = [
+    "null", "bool", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64", "float16", "float32", "float64",
+    "string", "large_string", "binary", "large_binary", "date32", "date64", "timestamp[s]", "timestamp[ms]", "timestamp[us]",
+    "timestamp[ns]", "duration[s]", "duration[ms]", "duration[us]", "duration[ns]", "time32[s]", "time32[ms]", "time64[us]",
+    "time64[ns]",
+]
+# fmt: on
 
 
 def type_name(type: pa.DataType) -> str:
@@ -33,8 +36,9 @@ def type_name(type: pa.DataType) -> str:
 
 
 def parse_type(name: str) -> pa.DataType:
-    """The type of that name; DataError with the nearest valid name where there is none."""
+    """The type of that name (Arrow's own `double` and `float` too); DataError with the nearest valid name where there is none."""
     text = name.strip() if isinstance(name, str) else str(name)
+    text = _SHORT.get(text, text)
     if text in _PLAIN:
         return pa.type_for_alias(text)
     for pattern, build in _COMPOSED.items():
