@@ -84,7 +84,7 @@ def is_positive(label: pa.ChunkedArray, bundle: Bundle) -> np.ndarray:
     import pyarrow as pa
     import pyarrow.compute as pc
 
-    return pc.equal(label.cast(pa.string()), bundle.signature.classes[1]).to_numpy()  # type: ignore[attr-defined]
+    return pc.equal(label.cast(pa.string()), bundle.signature.positive).to_numpy()  # type: ignore[attr-defined]
 
 
 @dataclass(frozen=True)
