@@ -52,6 +52,10 @@ class StoreError(RaypipeError):
     """The store cannot be read or written, or bytes in it are not what was recorded (exit 1)."""
 
 
+class ClusterError(RaypipeError):
+    """Ray cannot be started or joined (exit 1)."""
+
+
 class LeaseHeld(RaypipeError):
     """Another live process is making the same thing; the text says who and since when (exit 75)."""
 

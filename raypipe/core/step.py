@@ -114,7 +114,7 @@ class UserCode:
 
     def load(self) -> Any:
         """The class or function itself; the arguments are the caller's to bind."""
-        from raypipe.core.code import load
+        from raypipe.core.recorded import load
 
         return load(self.recorded, self.target)
 

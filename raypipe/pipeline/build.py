@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.core.artifact import Json
-from raypipe.core.code import closure, record
+from raypipe.core.code import closure
+from raypipe.core.recorded import record
 from raypipe.core.errors import ConfigError, Problem
 from raypipe.core.shape import shape
 from raypipe.core.step import UserCode
