@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-OBSERVED = ["temp", "dewp", "humid", "wind_speed", "wind_gust", "precip", "pressure", "visib"]
+OBSERVED = ["temp", "dewp", "humid", "wind_speed", "precip", "pressure", "visib"]
 
 # An observation bears the full hour in which it was made, as a rule 51 minutes later: it is known when that hour is over.
 KNOWN_AFTER_S = 3600
