@@ -60,7 +60,7 @@ def _overrides(parser: argparse.ArgumentParser, options: argparse.Namespace, res
     return tuple(rest)
 
 
-OPTIONS = ("-cd", "-cn", "--sample", "--no-wait", "--json", "--explain", "--help", "--port", "--host", "--limit")
+OPTIONS = ("-cd", "-cn", "--sample", "--no-wait", "--json", "--help", "--port", "--host", "--address", "--limit", "--all", "--output")
 
 
 def _lazy(module: str, name: str) -> Callable[[argparse.Namespace], int]:
@@ -112,6 +112,7 @@ def _model_verbs(verbs: argparse._SubParsersAction) -> None:
     serve.add_argument("model", nargs="?", help="the model's name; may be left out where only one is deployed")
     serve.add_argument("--port", type=int, default=8000, help="port to listen on (default: 8000)")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1, this machine alone)")
+    serve.add_argument("--address", help="join the Ray cluster there, instead of starting Ray on this machine")
     predict = _verb(verbs, "predict", "predict", "predict", "a model's answers to the rows of a file, into a file or the terminal")
     predict.add_argument("model", help="NAME, NAME@VERSION or NAME@ALIAS")
     predict.add_argument("input", help="a Parquet, CSV or JSON lines file with the columns that the model takes")
