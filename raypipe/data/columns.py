@@ -38,7 +38,14 @@ class CatalogColumn:
 
 
 def catalog_columns(schema: pa.Schema) -> tuple[CatalogColumn, ...]:
-    return tuple(_below(list(with_field_ids(schema)), None))
+    """What DuckDB would read wrongly is left out: tensors (no field ids inside extension types), decimals of more than 38 digits."""
+    return tuple(_below([field for field in with_field_ids(schema) if not _is_opaque(field.type)], None))
+
+
+def _is_opaque(type_: Any) -> bool:
+    if isinstance(type_, pa.BaseExtensionType):
+        return bool(children(type_.storage_type))
+    return (pa.types.is_decimal(type_) and type_.precision > _DECIMAL_DIGITS) or any(_is_opaque(child.type) for child in children(type_))
 
 
 def _below(fields: Sequence[pa.Field], parent: int | None, names: Sequence[str] = ()) -> Iterator[CatalogColumn]:
@@ -85,7 +92,7 @@ def catalog_type(type_: pa.DataType) -> str:
     if is_.is_temporal(type_):
         return _temporal(type_)
     if is_.is_decimal(type_):
-        return f"decimal({type_.precision},{type_.scale})" if type_.precision <= _DECIMAL_DIGITS else "float64"
+        return f"decimal({type_.precision},{type_.scale})"
     return _PLAIN.get(str(type_)) or (str(type_) if is_.is_integer(type_) else "blob")
 
 

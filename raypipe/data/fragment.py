@@ -19,7 +19,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, StoreError, nearest
 
 if TYPE_CHECKING:
-    from raypipe.core.store import Store
+    from raypipe.core.store import Store, Writer
 
 pc: Any = pyarrow.compute
 FIELD_ID = b"PARQUET:field_id"
@@ -58,21 +58,26 @@ def write_fragment(store: Store, path: str, table: pa.Table) -> Fragment:
     _check_names(path, table)
     numbered = pa.Table.from_arrays(table.columns, schema=with_field_ids(table.schema))
     footers: list[pq.FileMetaData] = []
+    nans = {name: _num_nans(table.column(name)) for name in table.column_names}
+    leaves = [leaf for column in table.schema for leaf in _leaves(column.name, column.type)]
     with store.create(path) as writer:
+        sink = _Sink(writer)
         try:
             pq.write_table(
                 numbered,
-                cast(Any, writer),
+                cast(Any, sink),
                 compression="lz4",
-                use_dictionary=cast(Any, list(_text_leaves(table.schema))),
+                use_dictionary=cast(Any, [leaf for leaf, type_ in leaves if _is_text(type_)]),
+                # Parquet's bounds leave NaN out, and DuckDB, for which NaN is the greatest number, skips rows by them.
+                write_statistics=cast(Any, [leaf for leaf, _ in leaves if not nans.get(leaf)]),
                 write_page_checksum=True,
                 row_group_size=_row_group_rows(table),
                 metadata_collector=footers,
             )
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
             raise DataError(f"{path}: Parquet cannot hold this table: {error}. Columns: {_name_types(table.schema)}") from error
-    file, footer = writer.file, footers[0]
-    return Fragment(path, table.num_rows, file.size, file.sha256, 0, footer.serialized_size, _statistics(table, footer))
+    file = writer.file
+    return Fragment(path, table.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), _statistics(table, footers[0], nans))
 
 
 def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> pa.Table:
@@ -111,6 +116,26 @@ def is_list(type_: pa.DataType) -> bool:
     return any(f(type_) for f in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view, is_.is_large_list_view))
 
 
+class _Sink:
+    """The store's writer, keeping the end of the file: Parquet's last eight bytes say how long its footer is."""
+
+    closed = False
+
+    def __init__(self, writer: Writer):
+        self._writer, self._end = writer, b""
+
+    def write(self, data: Any) -> int:
+        self._end = (self._end + bytes(memoryview(data)[-8:]))[-8:]
+        return self._writer.write(data)
+
+    def flush(self) -> None: ...
+
+    def close(self) -> None: ...
+
+    def footer_bytes(self) -> int:
+        return int.from_bytes(self._end[:4], "little")
+
+
 def _check_names(path: str, table: pa.Table) -> None:
     names = table.column_names
     twice = sorted({name for name in names if names.count(name) > 1})
@@ -137,21 +162,28 @@ def _rebuilt(type_: pa.DataType, inner: list[pa.Field]) -> pa.DataType:
     return next((to for is_, to in make.items() if is_(type_)), pa.list_)(inner[0])
 
 
-def _text_leaves(schema: pa.Schema) -> Iterator[str]:
-    """The Parquet paths of the columns whose values are text or bytes: those that a dictionary makes smaller."""
-    for column in schema:
-        yield from _text_paths(column.name, column.type)
+def _leaves(path: str, type_: pa.DataType) -> Iterator[tuple[str, pa.DataType]]:
+    """The Parquet columns of an Arrow column: their dotted paths and types."""
+    inner = children(type_)
+    if not inner:
+        yield path, type_
+    for child in inner:
+        middle = "list.element" if is_list(type_) else f"key_value.{child.name}" if pa.types.is_map(type_) else child.name
+        yield from _leaves(f"{path}.{middle}", child.type)
 
 
-def _text_paths(path: str, type_: pa.DataType) -> Iterator[str]:
+def _is_text(type_: pa.DataType) -> bool:
     is_ = pa.types
-    if is_.is_dictionary(type_) or any(
-        f(type_) for f in (is_.is_string, is_.is_large_string, is_.is_string_view, is_.is_binary, is_.is_large_binary, is_.is_binary_view)
-    ):
-        yield path
-    for child in children(type_):
-        middle = "list.element" if is_list(type_) else f"key_value.{child.name}" if is_.is_map(type_) else child.name
-        yield from _text_paths(f"{path}.{middle}", child.type)
+    tests = (
+        is_.is_dictionary,
+        is_.is_string,
+        is_.is_large_string,
+        is_.is_string_view,
+        is_.is_binary,
+        is_.is_large_binary,
+        is_.is_binary_view,
+    )
+    return any(test(type_) for test in tests)
 
 
 def _row_group_rows(table: pa.Table) -> int:
@@ -228,26 +260,29 @@ def _name_types(schema: pa.Schema) -> str:
     return ", ".join(f"{column.name} {column.type}" for column in schema)
 
 
-def _statistics(table: pa.Table, footer: pq.FileMetaData) -> dict[str, dict[str, Json]]:
+def _num_nans(column: pa.ChunkedArray) -> int:
+    return pc.sum(pc.is_nan(column), min_count=0).as_py() if pa.types.is_floating(column.type) else 0
+
+
+def _statistics(table: pa.Table, footer: pq.FileMetaData, nans: dict[str, int]) -> dict[str, dict[str, Json]]:
     """Bounds come from the footer, which the writer has computed anyway; times from Arrow, since the footer's need pandas."""
     places = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
     groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    chunks = {name: [group.column(places[name]) for group in groups] if name in places else [] for name in table.column_names}
-    return {name: _column_statistics(table.column(name), chunks[name]) for name in table.column_names}
-
-
-def _column_statistics(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> dict[str, Json]:
-    nans = pc.sum(pc.is_nan(column), min_count=0).as_py() if pa.types.is_floating(column.type) else 0
-    low, high = _bounds(column, chunks)
-    return {"nulls": column.null_count, "nans": nans, "min": _json_bound(low), "max": _json_bound(high)}
+    made = {}
+    for name, num_nans in nans.items():
+        column = table.column(name)
+        chunks = [group.column(places[name]) for group in groups] if name in places else []
+        low, high = _arrow_bounds(column) if num_nans else _bounds(column, chunks)
+        made[name] = {"nulls": column.null_count, "nans": num_nans, "min": _json_bound(low), "max": _json_bound(high)}
+    return made
 
 
 def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tuple[Any, Any]:
     type_ = column.type
-    if pa.types.is_float16(type_):
-        return _arrow_bounds(column.cast(pa.float32()))
-    if pa.types.is_temporal(type_):
-        return (None, None) if pa.types.is_duration(type_) else _arrow_bounds(column)
+    if pa.types.is_duration(type_):
+        return None, None
+    if pa.types.is_float16(type_) or pa.types.is_temporal(type_):
+        return _arrow_bounds(column)
     found = [s for s in (chunk.statistics for chunk in chunks) if s is not None and s.has_min_max]
     full = [chunk for chunk in chunks if chunk.statistics is not None and chunk.statistics.num_values]
     if not found or len(found) < len(full):
@@ -256,7 +291,7 @@ def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tu
 
 
 def _arrow_bounds(column: pa.ChunkedArray) -> tuple[Any, Any]:
-    both = pc.min_max(column)
+    both = pc.min_max(column.cast(pa.float32()) if pa.types.is_float16(column.type) else column)
     low, high = both["min"], both["max"]
     if not pa.types.is_temporal(column.type):
         return low.as_py(), high.as_py()

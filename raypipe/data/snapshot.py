@@ -35,7 +35,7 @@ class Snapshot:
     chain: str
     """Digest over the digests of its fragments, in order."""
     stats: dict[str, dict[str, Json]]
-    """As a fragment's, over all of its rows."""
+    """As a fragment's, over all of its rows; of the columns that the catalog shows."""
     created_at: str
     """UTC, ISO 8601."""
 
