@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 from starlette.applications import Starlette
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
@@ -91,7 +92,7 @@ class Endpoint:
         """No such path, or another method than it takes."""
         assert isinstance(error, HTTPException)
         if error.status_code == 405:
-            message = f"{request.method} is not taken here; allowed: {(error.headers or {}).get('allow') or (error.headers or {}).get('Allow')}."
+            message = f"{request.method} is not taken here; allowed: {Headers(error.headers).get('allow')}."
         else:
             paths = "POST /v1/models/NAME:predict, GET /v1/models/NAME, /healthz, /readyz, /metrics, /openapi.json"
             message = f"There is nothing at this path. There are: {paths}."

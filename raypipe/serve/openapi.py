@@ -23,7 +23,9 @@ def openapi(served: Served, root_path: str = "") -> Json:
             f"/v1/models/{name}:predict": {"post": _predict(served)},
             f"/v1/models/{name}": {"get": _get("describe", "The model that answers, with its signature.", _json("An object.", _OBJECT))},
             "/healthz": {"get": _get("healthz", "Whether the process is alive.", _json("It is.", _OBJECT))},
-            "/readyz": {"get": _get("readyz", "Whether a model answers.", _json("It does.", _OBJECT), {"503": _json("No model answers; the reason.", _OBJECT)})},
+            "/readyz": {
+                "get": _get("readyz", "Whether a model answers.", _json("It does.", _OBJECT), {"503": _json("None does.", _OBJECT)})
+            },
             "/metrics": {"get": _get("metrics", "Counts, for Prometheus.", _text("Prometheus text."))},
         },
         "components": {"schemas": _schemas(served)},
@@ -152,9 +154,7 @@ _ERROR = _object(
                 "num_bad_fields": {"type": "integer"},
                 "fields": {
                     "type": "array",
-                    "items": _object(
-                        {"row": {"type": "integer"}, "field": {"type": "string"}, "found": {"type": "string"}, "expected": {"type": "string"}}
-                    ),
+                    "items": _object({"row": {"type": "integer"}, **{key: {"type": "string"} for key in ["field", "found", "expected"]}}),
                 },
             },
         }

@@ -10,6 +10,7 @@ import msgspec
 from raypipe.bundle.bundle import Bundle, load
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.serve.client import records
 from raypipe.serve.records import Form
 from raypipe.serve.refusal import Refused
 
@@ -76,14 +77,3 @@ def load_served(desired: Desired) -> Served:
     bundle = load(Store(desired.root), desired.model)
     bundle.verify()
     return Served(desired, bundle, Form.of(bundle.signature))
-
-
-def records(rows: Any) -> list[dict[str, Any]]:
-    """The rows of an Arrow table as a request gives them: times as ISO 8601 text, NaN as null."""
-    import pyarrow as pa
-
-    columns = {}
-    for name, column in zip(rows.column_names, rows.columns, strict=True):
-        written = column.cast(pa.string()) if pa.types.is_temporal(column.type) or pa.types.is_decimal(column.type) else column
-        columns[name] = [None if v != v else v for v in written.to_pylist()]
-    return [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]

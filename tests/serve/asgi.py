@@ -58,8 +58,9 @@ async def _ask(app: Any, method: str, path: str, pieces: Sequence[bytes | None],
         sent.append(message)
 
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "method": method, "path": path, "raw_path": path.encode()}
-    scope |= {"query_string": b"", "root_path": "", "scheme": "http", "headers": raw, "client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
+    scope = {"type": "http", "asgi": {"version": "3.0"}, "http_version": "1.1", "scheme": "http", "method": method, "path": path}
+    scope |= {"raw_path": path.encode(), "query_string": b"", "root_path": "", "headers": raw}
+    scope |= {"client": ("127.0.0.1", 1), "server": ("127.0.0.1", 80)}
     await app(scope, receive, send)
     start, *rest = sent
     told = {name.decode(): value.decode() for name, value in start["headers"]}

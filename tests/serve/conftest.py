@@ -10,13 +10,13 @@ import pyarrow as pa
 import pytest
 from starlette.applications import Starlette
 
+from raypipe import Impute, Standardize
 from raypipe.bundle.bundle import save
 from raypipe.bundle.files import digest
 from raypipe.bundle.signature import Field, Signature
 from raypipe.core.artifact import Model
 from raypipe.core.store import Store
 from raypipe.data.chain import Chain
-from raypipe.data.numbers import Impute, Standardize
 from raypipe.data.types import type_name
 from raypipe.serve.desired import Desired
 from raypipe.serve.endpoint import application
