@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -104,10 +105,10 @@ class Impute:
         type = value_type(field.type)
         fits = (is_text(type) and isinstance(self.value, str)) or (is_number(type) and not isinstance(self.value, str))
         if fits and pa.types.is_boolean(type) == isinstance(self.value, bool):
-            try:
-                return pa.scalar(self.value, type)
-            except (pa.ArrowInvalid, OverflowError):
-                fits = False
+            with suppress(pa.ArrowInvalid, OverflowError):
+                scalar = pa.scalar(self.value, type)
+                if pa.types.is_floating(type) or scalar.as_py() == self.value:
+                    return scalar
         raise DataError(f"column '{field.name}' is {type_name(field.type)}, value is {self.value!r}: expected a value of the column's type")
 
     def partial(self, frame: Frame) -> Json:

@@ -31,8 +31,11 @@ def check(entries: Mapping[str, Entry], columns: Columns, where: str = "transfor
     flow, found = _start(columns), []
     for name, entry in entries.items():
         place = f"{where}.{name}" if where else name
-        texts = entry.problems() or [*_missing(entry, flow), *_wrong_types(entry, flow), *_afterwards(entry, flow)]
-        found += [Problem(place, text) for text in texts]
+        if problems := entry.problems():
+            found += [Problem(place, text) for text in problems]
+            flow = _Flow((), {}, frozenset(), ("",))
+            continue
+        found += [Problem(place, text) for text in (*_missing(entry, flow), *_wrong_types(entry, flow), *_afterwards(entry, flow))]
         told = frozenset(_used(entry, flow))
         flow = _after(entry, replace(flow, known_afterwards=flow.known_afterwards - told))
     marked = sorted(flow.known_afterwards)
