@@ -125,7 +125,7 @@ def _by_ray_train(train: Callable[[], Trained]) -> Trained:
     from ray.train import ScalingConfig
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    result: Any = _quietly(DataParallelTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit)
+    result: Any = _quietly(lambda: DataParallelTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit())
     return result.return_value
 
 

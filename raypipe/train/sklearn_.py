@@ -35,17 +35,19 @@ def train(training: Training) -> Trained:
 
 
 def export(estimator: Any, num_features: int) -> bytes:
-    """A fitted two-class estimator as ONNX: `features` [rows, features] -> `probability` [rows]."""
+    """A fitted logistic regression as ONNX: `features` float32 [rows, features] -> `probability` float64 [rows], the sigmoid in float64."""
     from onnx import TensorProto, helper, numpy_helper
     from skl2onnx import to_onnx
     from skl2onnx.common.data_types import FloatTensorType
 
     inputs: Any = [("features", FloatTensorType([None, num_features]))]
-    made: Any = to_onnx(estimator, name="model", initial_types=inputs, options={id(estimator): {"zipmap": False}})
+    made: Any = to_onnx(estimator, name="model", initial_types=inputs, options={id(estimator): {"zipmap": False, "raw_scores": True}})
     graph = made.graph
     both = graph.output[1].name
     graph.initializer.append(numpy_helper.from_array(np.array(1, np.int64), "positive"))
-    graph.node.append(helper.make_node("Gather", [both, "positive"], ["probability"], axis=1))
+    graph.node.append(helper.make_node("Gather", [both, "positive"], ["log_odds"], axis=1))
+    graph.node.append(helper.make_node("Cast", ["log_odds"], ["log_odds_64"], to=TensorProto.DOUBLE))
+    graph.node.append(helper.make_node("Sigmoid", ["log_odds_64"], ["probability"]))
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("probability", TensorProto.FLOAT, ["rows"]))
+    graph.output.append(helper.make_tensor_value_info("probability", TensorProto.DOUBLE, ["rows"]))
     return made.SerializeToString(deterministic=True)

@@ -12,7 +12,7 @@ from raypipe.bundle.signature import Field, Signature
 from raypipe.core.artifact import File, Model
 from raypipe.core.store import Store
 from raypipe.data.chain import Chain, FittedChain
-from raypipe.data.numbers import Impute, Standardize
+from raypipe.data.fitted import Impute, Standardize
 
 NUM_ROWS = 500
 
