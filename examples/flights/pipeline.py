@@ -6,6 +6,7 @@ from functools import partial
 from pathlib import Path
 
 import flights
+
 import raypipe as rp
 
 known = partial(rp.Column, nulls=False)

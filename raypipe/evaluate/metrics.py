@@ -47,13 +47,13 @@ class Scores:
     @classmethod
     def merge(cls, states: Iterable[Scores]) -> Scores:
         """The state of all rows; the order of `states` makes no difference, not in the last bit either."""
-        merged = cls(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64))
+        merged, waiting = cls(np.empty(0), np.empty(0, np.int64), np.empty(0, np.int64)), list[Scores]()
         for state in states:
-            if merged.on_grid != state.on_grid:
-                merged, state = _to_grid(merged), _to_grid(state)
-            both = [np.concatenate([getattr(merged, name), getattr(state, name)]) for name in ("scores", "positives", "rows")]
-            merged = _bounded(_distinct(both[0], both[1], both[2], state.on_grid))
-        return merged
+            waiting.append(state)
+            # Sorting at each state would cost the square of their number, sorting once the memory of all.
+            if sum(len(each.scores) for each in waiting) > MAX_DISTINCT:
+                merged, waiting = _joined([merged, *waiting]), []
+        return _joined([merged, *waiting])
 
     def figures(self, threshold: float = 0.5) -> dict[str, Json]:
         """Every figure of HIGHER_IS_BETTER, with `positives`, `threshold`, `calibration` and `reasons`.
@@ -85,6 +85,13 @@ def _check(label: np.ndarray, probability: np.ndarray) -> None:
     wrong = ~((probability >= 0) & (probability <= 1))
     if wrong.any():
         raise DataError(f"evaluate: {int(wrong.sum())} of {len(wrong)} scores are no probabilities: {probability[wrong][:3].tolist()}")
+
+
+def _joined(states: list[Scores]) -> Scores:
+    on_grid = any(state.on_grid for state in states)
+    states = [_to_grid(state) for state in states] if on_grid else states
+    scores, positives, rows = [np.concatenate([getattr(state, name) for state in states]) for name in ("scores", "positives", "rows")]
+    return _bounded(_distinct(scores, positives, rows, on_grid))
 
 
 def _distinct(scores: np.ndarray, positives: np.ndarray, rows: np.ndarray, on_grid: bool) -> Scores:
