@@ -29,6 +29,8 @@ class Closure:
     """`module:name` -> digest of that function, class or constant; `module:*` is what a module does beside binding names."""
     modules: Mapping[str, str]
     """Source of each user module that running the target imports, for recording; empty where there is no source."""
+    packages: frozenset[str]
+    """Those of `modules` that are packages."""
     distributions: Mapping[str, str]
     """Installed distribution that the reached code imports -> its version."""
     reads: Mapping[str, str] = field(default_factory=dict)
@@ -51,18 +53,20 @@ def closure(target: str, search: Sequence[Path], reads: Sequence[str] = ()) -> C
         return None
     entry = f"{definition.module}:{definition.qualname}"
     if definition.parsed is None:
-        return Closure(entry, "", {}, {}, {}, uncached=f"module '{definition.module}' has no source")
+        return Closure(entry, "", {}, {}, frozenset(), {}, uncached=f"module '{definition.module}' has no source")
     if why := missing(definition):
         raise ConfigError(why)
     reach = Reach(search)
     reach.start(definition.parsed, definition.qualname.partition(".")[0])
     files = {name: _file_digest(search[0] / name, name) for name in sorted(reads)}
     found = [entry, *(f"{name} {digest}" for name, digest in sorted((reach.parts | files).items()))]
+    modules = [] if reach.opaque else executed(reach.modules, search)
     return Closure(
         entry=entry,
         digest="" if reach.opaque else tokens.joined(found),
         parts=dict(sorted(reach.parts.items())),
-        modules={} if reach.opaque else executed(reach.modules, search),
+        modules={module.name: module.source for module in modules},
+        packages=frozenset(module.name for module in modules if module.is_package),
         distributions=distribution.versions(reach.outside),
         reads=files,
         uncached=reach.opaque[0] if reach.opaque else "",

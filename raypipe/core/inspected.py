@@ -28,17 +28,10 @@ def read(target: str, definition: Definition, search: Sequence[Path]) -> Shape:
         raise ConfigError(f"'{target}' is a {type(found).__name__}; a class or a function is needed")
     is_class = inspect.isclass(found)
     parameters, accepts_any = _parameters(found, target)
-    runs = found.run if is_class and hasattr(found, "run") else found
-    returns = getattr(runs, "__annotations__", {}).get("return", "") if runs is not found or not is_class else ""
+    returns = getattr(getattr(found, "run", None) if is_class else found, "__annotations__", {}).get("return", "")
     members = frozenset(n for c in found.__mro__[:-1] for n in vars(c)) if is_class else frozenset()
-    return Shape(
-        _canonical(found, definition),
-        "class" if is_class else "function",
-        parameters,
-        _text(returns),
-        members=members,
-        accepts_any=accepts_any,
-    )
+    kind = "class" if is_class else "function"
+    return Shape(_canonical(found, definition), kind, parameters, _text(returns), members=members, accepts_any=accepts_any)
 
 
 def imported(module: str, search: Sequence[Path]) -> Any:

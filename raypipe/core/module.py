@@ -20,7 +20,7 @@ from raypipe.core.errors import ConfigError, nearest
 Origin = Literal["user", "own", "installed", "standard"]
 """Whose code: the user's (project folder or editable install), raypipe's, an installed distribution's, Python's own."""
 
-_SUFFIXES = tuple(importlib.machinery.EXTENSION_SUFFIXES) + (".pyc",)
+_SUFFIXES = (*importlib.machinery.EXTENSION_SUFFIXES, ".pyc")
 _STANDARD = Path(sysconfig.get_path("stdlib")).resolve()
 
 
@@ -82,9 +82,8 @@ class Module:
         names: dict[str, Imported] = {}
         for statement in self.statements:
             if isinstance(statement, (ast.If, ast.Try)):
-                for node in ast.walk(statement):
-                    if isinstance(node, (ast.Import, ast.ImportFrom)):
-                        names = imported(node, self) | names
+                for node in _imports_within([statement]):
+                    names = imported(node, self) | names
         return names | self.imports
 
     @cached_property
@@ -104,6 +103,18 @@ class Module:
         if "global" not in self.source:
             return frozenset()
         return frozenset(name for node in ast.walk(self.tree) if isinstance(node, ast.Global) for name in node.names)
+
+    @cached_property
+    def mentioned(self) -> frozenset[str]:
+        """Modules that any import statement in it may mean."""
+        names: set[str] = set()
+        for node in _imports_within(self.tree.body):
+            if isinstance(node, ast.Import):
+                names.update(alias.name for alias in node.names)
+            else:
+                origin = absolute(node, self)
+                names.update((origin, *(f"{origin}.{alias.name}" for alias in node.names if alias.name != "*")))
+        return frozenset(names)
 
     def text(self, statement: ast.stmt) -> str:
         """The whole lines of a top-level statement, decorators included."""
@@ -192,24 +203,24 @@ def dotted(node: ast.AST) -> tuple[str, ...] | None:
     return (node.id, *reversed(chain)) if isinstance(node, ast.Name) else None
 
 
-def executed(names: Iterable[str], search: Sequence[Path]) -> dict[str, str]:
-    """Source of these modules, of their packages, and of every user module that importing or calling them may import."""
-    sources: dict[str, str] = {}
+def executed(names: Iterable[str], search: Sequence[Path]) -> list[Module]:
+    """These modules, of their packages, and of every user module that importing or calling them may import."""
+    modules: dict[str, Module] = {}
     todo = list(names)
     while todo:
         name = todo.pop()
-        found = None if name in sources else find(name, search)
+        found = None if name in modules else find(name, search)
         module = load(name, search) if found and found.origin == "user" else None
         if module is not None:
-            sources[name] = module.source
+            modules[name] = module
             todo.extend(name.rsplit(".", n)[0] for n in range(1, name.count(".") + 1))
-            todo.extend(_mentioned(module))
-    return dict(sorted(sources.items()))
+            todo.extend(module.mentioned)
+    return sorted(modules.values(), key=lambda module: module.name)
 
 
 def unknown(name: str, search: Sequence[Path]) -> str:
     """Why a module cannot be found, with the nearest module of the same folder."""
-    parent, _, last = name.rpartition(".")
+    parent = name.rpartition(".")[0]
     if parent and find(parent, search) is None:
         return unknown(parent, search)
     folders = [found.path.parent] if parent and (found := find(parent, search)) and found.path else list(search)
@@ -219,14 +230,13 @@ def unknown(name: str, search: Sequence[Path]) -> str:
     return f"there is no module '{name}'{places}.{nearest(name, names)}"
 
 
-def _mentioned(module: Module) -> Iterator[str]:
-    """Modules that any import statement of the module may mean."""
-    for node in ast.walk(module.tree):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            origin = absolute(node, module)
-            yield from (origin, *(f"{origin}.{alias.name}" for alias in node.names if alias.name != "*"))
+def _imports_within(body: Iterable[ast.AST]) -> Iterator[ast.Import | ast.ImportFrom]:
+    """Every import statement, at any depth; expressions, which hold none, are not walked."""
+    for node in body:
+        if isinstance(node, (ast.Import, ast.ImportFrom)):
+            yield node
+        elif isinstance(node, (ast.stmt, ast.ExceptHandler, ast.match_case)):
+            yield from _imports_within(ast.iter_child_nodes(node))
 
 
 def _idle(node: ast.stmt) -> bool:

@@ -6,6 +6,7 @@ import ast
 import builtins
 from collections import deque
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from raypipe.core import tokens
@@ -28,11 +29,15 @@ class Reach:
         self.outside: set[str] = set()
         self.opaque: list[str] = []
         self.notes: list[str] = []
+        self._find = lru_cache(maxsize=None)(lambda name: find(name, search))  # a closure asks for the same few, and each costs some stats
         self._queue: deque[tuple[Module, str]] = deque()
 
     def start(self, module: Module, name: str) -> None:
         """Reads on from a name of `module` until nothing new is reached, and no module changes on import what is used of it."""
-        self._want(module, name)
+        if name in module.bindings:
+            self._want(module, name)
+        else:
+            self._take(module, with_imports=True)
         while self._queue:
             while self._queue:
                 key = self._queue.popleft()
@@ -105,7 +110,7 @@ class Reach:
 
     def _follow(self, origin: Imported, rest: tuple[str, ...], seen: frozenset[tuple[str, str]] = frozenset()) -> str:
         chain = (origin.attribute, *rest) if origin.attribute else rest
-        found = find(origin.module, self.search)
+        found = self._find(origin.module)
         if found is None or found.origin != "user":
             named = f"{origin.module}.{origin.attribute}" if origin.attribute else origin.module
             if found is None or found.origin == "installed":

@@ -11,7 +11,7 @@ import threading
 from collections.abc import Mapping
 from importlib import import_module
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import StoreError
@@ -26,7 +26,7 @@ _lock = threading.RLock()
 def record(closure: Closure) -> dict[str, Json]:
     """The closure as JSON: `entry`, `closure` (its digest), `modules` (name -> source, sha256, is_package) and `sha256` over all of it."""
     modules = {
-        name: {"source": source, "sha256": _sha256(source), "is_package": any(n.startswith(f"{name}.") for n in closure.modules)}
+        name: {"source": source, "sha256": _sha256(source), "is_package": name in closure.packages}
         for name, source in closure.modules.items()
     }
     document = {"entry": closure.entry, "closure": closure.digest, "modules": modules}
@@ -36,10 +36,10 @@ def record(closure: Closure) -> dict[str, Json]:
 def load(recorded: Mapping[str, Json] | None, target: str = "") -> Any:
     """The class or function that was recorded, run from its recorded text; with None, `target` as it is installed.
 
-    Each recording has modules of its own under a private name, so that two versions of one module live at once; what it imports is looked for
-    among them first, and a module of the user's that was not recorded is not found. Every digest is checked before anything runs.
-    Raises StoreError where the text is not what was recorded. Ship the recorded dict to a worker, and load it there: the function itself
-    cannot be pickled.
+    Each recording has modules of its own under a private name, so that two versions of one module live at once; what it imports is
+    looked for among them first, and a module of the user's that was not recorded is not found. Every digest is checked before anything
+    runs; raises StoreError where the text is not what was recorded. Ship the recorded dict to a worker and load it there: the function
+    itself cannot be pickled.
     """
     if recorded is None:
         return _installed(target)
@@ -64,7 +64,7 @@ def verify(recorded: Mapping[str, Json]) -> None:
 class _Program:
     """The modules of one recording, run when first imported."""
 
-    _loaded: dict[str, _Program] = {}
+    _loaded: ClassVar[dict[str, _Program]] = {}
 
     @classmethod
     def of(cls, recorded: Mapping[str, Json]) -> _Program:
@@ -146,7 +146,7 @@ class _Import:
         return self.program.module(full)
 
     def _wanted(self, module: ModuleType, fromlist: Any) -> list[str]:
-        names = list(fromlist or ())
+        names: list[str] = list(fromlist or ())
         return [*names, *getattr(module, "__all__", ())] if "*" in names else names
 
 

@@ -12,85 +12,29 @@ from raypipe.core.errors import ConfigError, nearest
 from raypipe.core.module import Imported, Module, Origin, find, load, submodule, unknown
 
 _REFUSED = frozenset(
-    [
-        "_pytest",
-        "antlr4",
-        "asteval",
-        "cffi",
-        "cloudpickle",
-        "cython",
-        "dill",
-        "distutils",
-        "execnet",
-        "fabric",
-        "hydra",
-        "invoke",
-        "IPython",
-        "joblib.load",
-        "joblib.memory",
-        "joblib.numpy_pickle",
-        "jsonpickle",
-        "keras.models.load_model",
-        "keras.saving",
-        "keras.src.saving",
-        "mlflow",
-        "numba.core",
-        "numexpr",
-        "numpy.ctypeslib",
-        "numpy.distutils",
-        "numpy.f2py",
-        "numpy.lib._npyio_impl",
-        "numpy.lib.npyio",
-        "numpy.load",
-        "numpy.testing",
-        "omegaconf",
-        "pandas.core.computation",
-        "pandas.eval",
-        "pandas.io.common",
-        "pandas.io.pickle",
-        "pandas.io.sql",
-        "pandas.read_pickle",
-        "paramiko",
-        "pexpect",
-        "pip",
-        "pkg_resources",
-        "plumbum",
-        "polars.LazyFrame.deserialize",
-        "psutil.Popen",
-        "pydantic.v1.utils.import_string",
-        "pytest",
-        "ray.cloudpickle",
-        "ray.init",
-        "ray.remote",
-        "ray.serialization",
-        "setuptools",
-        "sh",
-        "six.exec_",
-        "sympy.parsing",
-        "sympy.sympify",
-        "tensorflow.keras.models.load_model",
-        "tensorflow.saved_model",
-        "torch._C",
-        "torch._dynamo",
-        "torch._inductor",
-        "torch.classes",
-        "torch.distributed",
-        "torch.hub",
-        "torch.jit",
-        "torch.load",
-        "torch.multiprocessing",
-        "torch.ops",
-        "torch.package",
-        "torch.serialization",
-        "torch.utils.cpp_extension",
-        "torch.utils.model_zoo",
-        "uvicorn",
-        "virtualenv",
-        "wandb",
-        "werkzeug.utils",
-        "xmlrpc",
-        "yaml",
-    ]
+    (
+        *("_pytest", "asteval", "cffi", "cloudpickle", "cython", "dill", "distutils", "execnet", "fabric", "hydra", "invoke", "IPython"),
+        *("joblib.load", "joblib.memory", "joblib.Memory", "joblib.numpy_pickle", "joblib.externals", "jsonpickle", "mlflow", "numba.core"),
+        *(
+            "keras.models.load_model",
+            "keras.saving",
+            "keras.src.saving",
+            "numexpr",
+            "omegaconf",
+            "paramiko",
+            "pexpect",
+            "pip",
+            "pkg_resources",
+        ),
+        *("numpy.ctypeslib", "numpy.distutils", "numpy.f2py", "numpy.lib._npyio_impl", "numpy.lib.npyio", "numpy.load", "numpy.testing"),
+        *("pandas.core.computation", "pandas.eval", "pandas.io.common", "pandas.io.pickle", "pandas.io.sql", "pandas.read_pickle"),
+        *("plumbum", "polars.LazyFrame.deserialize", "polars.DataFrame.deserialize", "psutil.Popen", "pydantic.v1.utils", "pytest"),
+        *("ray.cloudpickle", "ray.init", "ray.remote", "ray._private", "ray.util.accelerators", "setuptools", "sh", "six", "skops.io"),
+        *("sympy.parsing", "sympy.sympify", "sympy.core.sympify", "tensorflow.keras.models.load_model", "tensorflow.saved_model"),
+        *("torch._C", "torch._dynamo", "torch._inductor", "torch.classes", "torch.hub", "torch.jit", "torch.load", "torch.ops"),
+        *("torch.multiprocessing", "torch.package", "torch.serialization", "torch.utils.cpp_extension", "torch.utils.model_zoo"),
+        *("uvicorn", "virtualenv", "wandb", "werkzeug.utils", "yaml"),
+    )
 )
 """Installed functions that unpickle, evaluate, import by name or start processes; by module, or by module and name."""
 
@@ -180,7 +124,10 @@ def refused(canonical: str) -> str:
 
 
 def target_of(thing: Any) -> str:
-    """The import path of a class or function, as a config would name it. Raises ConfigError for what has none: a lambda, a local function."""
+    """The import path of a class or function, as a config would name it.
+
+    Raises ConfigError for what has none: a lambda, a local function.
+    """
     module, qualname = getattr(thing, "__module__", None), getattr(thing, "__qualname__", None)
     if not module or not qualname or "<" in qualname:
         raise ConfigError(f"{thing!r} has no import path: define it as a function or class at the top level of a module")

@@ -36,8 +36,8 @@ def digest(source: str) -> str:
 def canonical(source: str) -> list[str]:
     """The tokens that bear meaning.
 
-    Left out: comments, blank lines, docstrings and other bare strings, the width of an indentation, line continuations, trailing commas that
-    make no tuple, which quotes a string has and how it is cut into adjacent pieces. `ast.dump` would do, were it not different
+    Left out: comments, blank lines, docstrings and other bare strings, the width of an indentation, line continuations, trailing commas
+    that make no tuple, which quotes a string has and how it is cut into adjacent pieces. `ast.dump` would do, were it not different
     between versions of Python.
 
     >>> canonical("x = f(a,  # why\\n  'b',)") == canonical('x = f(a, "b")')
@@ -73,7 +73,7 @@ def _note(text: str, tokens: list[str], brackets: list[_Bracket]) -> None:
         brackets.append(_Bracket(_is_plain(text, tokens[-1] if tokens else "\n")))
     elif text in _CLOSE and brackets:
         bracket = brackets.pop()
-        if tokens[-1] == "," and not bracket.has_lambda and (bracket.plain or bracket.commas > 1):
+        if tokens[-1] == "," and (bracket.plain or (bracket.commas > 1 and not bracket.has_lambda)):
             tokens.pop()
     elif brackets:
         brackets[-1].commas += text == ","
@@ -118,10 +118,16 @@ def _string(text: str) -> str:
     prefix = text[:quote].lower()
     if "f" in prefix or "t" in prefix:
         return prefix + text[quote:]
-    value = ast.literal_eval(text)
+    value = _plain(text[quote:]) if not prefix and "\\" not in text else ast.literal_eval(text)
     if isinstance(value, bytes):
         return '"b' + value.hex()
     return '"s' + value.replace("\\", "\\\\").replace("\0", "\\0")
+
+
+def _plain(text: str) -> str:
+    """A literal without prefix and escapes, between its quotes."""
+    width = 3 if text[:3] in ('"""', "'''") else 1
+    return text[width:-width]
 
 
 def joined(digests: Iterable[str]) -> str:

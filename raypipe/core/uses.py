@@ -12,22 +12,10 @@ from raypipe.core.module import Imported, Module, absolute, dotted, imported
 
 _BY_NAME = frozenset({"eval", "exec", "globals", "vars", "__import__"})
 _MUTATING = frozenset(
-    [
-        "add",
-        "append",
-        "clear",
-        "discard",
-        "extend",
-        "insert",
-        "pop",
-        "popitem",
-        "register",
-        "remove",
-        "reverse",
-        "setdefault",
-        "sort",
-        "update",
-    ]
+    (
+        *("add", "append", "clear", "discard", "extend", "insert", "pop", "popitem"),
+        *("register", "remove", "reverse", "setdefault", "sort", "update"),
+    )
 )
 
 
@@ -101,11 +89,12 @@ def _import(node: ast.Import | ast.ImportFrom, module: Module, found: Uses) -> N
 
 def _call(node: ast.Call, module: Module, found: Uses) -> None:
     chain = dotted(node.func)
-    if not chain:
+    if chain is None:
         return
-    if chain[-1] in _MUTATING and len(chain) > 1:
+    *_, last = chain
+    if last in _MUTATING and len(chain) > 1:
         found.changes.add(chain[0])
-    if chain[-1] == "import_module":
+    if last == "import_module":
         name = node.args[0] if node.args else None
         if isinstance(name, ast.Constant) and isinstance(name.value, str) and not name.value.startswith("."):
             found.modules.add(name.value)
