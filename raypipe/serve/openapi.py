@@ -36,7 +36,7 @@ def record_schema(served: Served) -> Json:
     """JSON schema of one record."""
     columns = served.form.columns
     required = [c.name for c in columns if not c.field.nullable]
-    schema = {"type": "object", "properties": {c.name: _field(c) for c in columns}, "additionalProperties": False, "minProperties": 1}
+    schema = {"type": "object", "properties": {c.name: field_schema(c) for c in columns}, "additionalProperties": False, "minProperties": 1}
     return schema | ({"required": required} if required else {})
 
 
@@ -98,7 +98,8 @@ def _answer(served: Served) -> Json:
     return _object({"predictions": {"type": "array", "items": prediction}, "model": _object(model)})
 
 
-def _field(column: Column) -> Json:
+def field_schema(column: Column) -> Json:
+    """JSON schema of one field. What the contract allowed in training is told, not enforced: the transform settles the unseen."""
     field, json_type = column.field, _json_type(column.type)
     described = f"{column.expected}." + (f" In training one of: {', '.join(map(str, field.allowed))}." if field.allowed else "")
     low, high = (None if v is None else v for v in (field.min, field.max))

@@ -54,6 +54,8 @@ class Form:
 
     def _refusal(self, rows: Sequence[Any]) -> Refused:
         found = sorted(self._wrong(rows))
+        if not found:  # each value is right alone: a dictionary of int8 has no room for 200 of them
+            return Refused(422, "The records have more distinct values in one field than its type can hold: send fewer in a request.")
         return refused_fields([self._bad_field(*wrong) for wrong in islice(found, NUM_SHOWN)], len(found))
 
     def _wrong(self, rows: Sequence[Any]) -> Iterator[Wrong]:

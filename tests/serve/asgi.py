@@ -37,7 +37,13 @@ def predict(app: Any, body: Any, **headers: str) -> Reply:
 
 
 def ask(
-    app: Any, method: str, path: str, body: bytes | Sequence[bytes] = b"", headers: dict[str, str] | None = None, *, pause_s: float = 0
+    app: Any,
+    method: str,
+    path: str,
+    body: bytes | Sequence[bytes | None] = b"",
+    headers: dict[str, str] | None = None,
+    *,
+    pause_s: float = 0,
 ) -> Reply:
     """`body` may come in pieces, `pause_s` between them; without an end where the last piece is None."""
     return asyncio.run(_ask(app, method, path, [body] if isinstance(body, bytes) else body, JSON if headers is None else headers, pause_s))
