@@ -41,11 +41,11 @@ class Split:
 
     def rule(self) -> Json:
         """The rule as JSON, as data/split.py reads it."""
-        from raypipe.data.split import rule
+        from raypipe.data.split import hash_rule, time_rule
 
         if self.by == "time":
-            return rule("time", on=self.on, validation_from=self.validation_from, test_from=self.test_from)
-        return rule("hash", key=self.key, validation=self.validation, test=self.test, salt=self.salt)
+            return time_rule(self.on or "", self.validation_from, self.test_from)
+        return hash_rule(self.key or "", self.validation, self.test, self.salt)
 
     def check(self, where: str, table: Columns | None = None, validated: Columns | None = None) -> list[Problem]:
         column = self.on if self.by == "time" else self.key
