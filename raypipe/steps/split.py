@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import ClassVar, Literal
 
 from raypipe.core.artifact import Json, Report, Table
-from raypipe.core.errors import DataError, Problem, nearest
+from raypipe.core.errors import ConfigError, DataError, Problem, nearest
 from raypipe.core.step import NO_IDENTITY, Columns, Made, Ref, Work
 
 
@@ -41,11 +40,11 @@ class Split:
 
     def rule(self) -> Json:
         """The rule as JSON, as data/split.py reads it."""
-        from raypipe.data.split import hash_rule, time_rule
+        from raypipe.data.split import rule
 
         if self.by == "time":
-            return time_rule(self.on or "", self.validation_from, self.test_from)
-        return hash_rule(self.key or "", self.validation, self.test, self.salt)
+            return rule("time", on=self.on, validation_from=self.validation_from, test_from=self.test_from)
+        return rule("hash", key=self.key, validation=self.validation, test=self.test, salt=self.salt)
 
     def check(self, where: str, table: Columns | None = None, validated: Columns | None = None) -> list[Problem]:
         column = self.on if self.by == "time" else self.key
@@ -56,7 +55,7 @@ class Split:
             return [Problem(f"{where}.{name}", f"there is no column '{column}' in '{self.table}'.{nearest(column, table.names)}")]
         try:
             self.rule()
-        except ValueError as error:
+        except ConfigError as error:
             return [Problem(where, str(error))]
         return []
 
@@ -64,12 +63,12 @@ class Split:
         return table
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
-        from raypipe.data.split import part_of
+        from raypipe.data.split import counts
         from raypipe.data.table import TableSchema, read, restated
 
         rule = self.rule()
         rows = read(work.ledger, work.store, table, columns=[self.on or self.key or ""])
-        parts = Counter(part_of(rule, rows).to_pylist())
+        parts = counts(rule, rows)
         empty = [p for p in ("train", "validation", "test") if not parts[p]]
         if empty:
             counts = ", ".join(f"{p} {parts[p]:,}" for p in ("train", "validation", "test"))

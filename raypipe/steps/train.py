@@ -1,0 +1,141 @@
+"""Train: a model fitted on the training part, compared after export, with its threshold chosen on the validation part."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+from raypipe.core.artifact import File, Json, Model, Table
+from raypipe.core.errors import DataError, Problem
+from raypipe.core.step import Columns, Look, Made, Ref, Work
+from raypipe.steps.transform import CHAIN, CODE, EXAMPLES
+
+if TYPE_CHECKING:
+    from raypipe.train.job import Fitted, Job
+
+
+@dataclass(frozen=True)
+class Train:
+    """Its artifact is the bundle. After a kill it goes on from the last checkpoint that verifies."""
+
+    revision: ClassVar[int] = 1
+    distributions: ClassVar[tuple[str, ...]] = ()
+
+    model: Any
+    """What is trained: raypipe.Booster, raypipe.Mlp, raypipe.Logistic. Set by the slot `model`."""
+    label: str
+    """The label's column. Set by the slot `label`."""
+    table: Ref[Table] = Ref("transform")
+    """The step whose table holds the features."""
+    epochs: int = 5
+    """Passes over the training part (for a booster: `model.rounds_per_epoch` trees each); a model that fits at once takes none."""
+    seed: int = 0
+    """Of weights, order, dropout and sampling."""
+    early_stopping: int | None = None
+    """Epochs without a better log-loss on the validation part after which training ends; null: never."""
+    threshold: float | Literal["f1"] = "f1"
+    """The probability from which on a row is of the positive class; `f1`: the one with the highest F1 on the validation part."""
+    classes: list[str] | None = None
+    """Names of the negative and the positive class; null: the label's two values."""
+
+    @classmethod
+    def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
+        """A model that fits at once takes no epochs: the settings that only epochs use say nothing about it."""
+        from raypipe.train import model
+
+        kind = getattr(model, settings["model"]["_target_"].rpartition(".")[2], None)
+        unused = () if getattr(kind, "takes_epochs", True) else ("epochs", "early_stopping")
+        return {k: v for k, v in settings.items() if k not in unused}
+
+    def check(self, where: str, table: Columns | None = None) -> list[Problem]:
+        low = [Problem(f"{where}.epochs", f"found {self.epochs}, expected at least 1.")] if self.epochs < 1 else []
+        names = [] if self.classes is None or len(self.classes) == 2 else [Problem(f"{where}.classes", "expected two names, the negative class first.")]
+        model = [Problem(f"model.{p.where}", p.what) for p in self.model.problems()] if hasattr(self.model, "problems") else []
+        types = {n: table.types[n] for n in table.features or () if n in table.types} if table else {}
+        from raypipe.train.model import check_features
+
+        return [*low, *names, *model, *check_features(types, f"{where}.table")]
+
+    def resumes(self, look: Look, fingerprint: str) -> str | None:
+        from raypipe.train.checkpoint import latest
+
+        found = latest(look.store, _checkpoints(fingerprint))
+        return f"goes on from {found}" if found else None
+
+    def run(self, work: Work, table: Table) -> Made[Model]:
+        from raypipe.bundle.bundle import save
+        from raypipe.bundle.files import digest
+        from raypipe.train.fit import fit
+
+        job = self._job(work, table)
+        fitted = fit(job)
+        inside = {name.rpartition("/")[2]: file for file in table.files for name in [file.path]}
+        if CHAIN not in inside:
+            raise DataError(f"{work.step}: '{self.table}' was not made by a Transform, so the model would have no transform to serve with.")
+        files = save(
+            work.store,
+            work.path,
+            format=fitted.format,
+            model_bytes=fitted.model,
+            chain_json=json.loads(work.store.read(inside[CHAIN])),
+            code=json.loads(work.store.read(inside[CODE])) if CODE in inside else None,
+            signature=self._signature(table, fitted),
+            threshold=fitted.threshold,
+            lineage={"run": work.run, "pipeline": work.pipeline, "table": table.name, "snapshot": table.snapshot, "data": table.digest},
+            examples=_examples(work, inside[EXAMPLES]),
+        )
+        return Made(digest(files), files, figures=_figures(fitted))
+
+    def _job(self, work: Work, table: Table) -> Job:
+        from raypipe.data.table import TableSchema, fragments
+        from raypipe.train.job import Job
+
+        return Job(
+            store=work.store,
+            fragments=fragments(work.ledger, table),
+            schema=TableSchema.from_json(table.schema),
+            model=self.model,
+            checkpoints=_checkpoints(work.fingerprint),
+            epochs=self.epochs,
+            seed=self.seed,
+            early_stopping=self.early_stopping,
+            threshold=self.threshold,
+            classes=(self.classes[0], self.classes[1]) if self.classes else None,
+            report=work.report,
+            alive=work.alive,
+        )
+
+    def _signature(self, table: Table, fitted: Fitted) -> Any:
+        from raypipe.bundle.signature import Field, Signature
+        from raypipe.data.table import TableSchema
+
+        inputs = tuple(Field(f["name"], f["type"], f["nullable"]) for f in table.figures["inputs"])
+        features = TableSchema.from_json(table.schema).features or ()
+        return Signature(inputs, tuple(features), self.label, fitted.classes, fitted.positive)
+
+
+def _checkpoints(fingerprint: str) -> str:
+    """The same folder for every attempt at this training."""
+    return f"checkpoints/{fingerprint[:32]}"
+
+
+def _examples(work: Work, file: File) -> Any:
+    import pyarrow as pa
+
+    return pa.ipc.open_file(pa.py_buffer(work.store.read(file))).read_all()
+
+
+def _figures(fitted: Fitted) -> dict[str, Json]:
+    validation = {k: v for k, v in fitted.validation.items() if k not in ("calibration", "reasons")}
+    return {
+        "format": fitted.format,
+        "threshold": fitted.threshold,
+        "best_epoch": fitted.best_epoch,
+        "epochs": len(fitted.history),
+        "history": fitted.history,
+        "validation": validation,
+        "rows": fitted.num_rows,
+        "export_difference": fitted.export_difference,
+        "resumed_from": fitted.resumed_from,
+    }
