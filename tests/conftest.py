@@ -8,12 +8,12 @@ import pwd
 import shutil
 import subprocess
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from raypipe.core.cluster import Local, connect
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
 
@@ -44,27 +44,9 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[None]:
-    """A local Ray of four logical CPUs, started once. A busy machine passes Ray's own limit of 30 s, so that it is tried again."""
-    os.environ.update(
-        RAY_USAGE_STATS_ENABLED="0",
-        RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO="0",
-        RAY_DATA_DISABLE_PROGRESS_BARS="1",
-        RAY_num_workers_soft_limit="16",
-        PYTHONPATH=os.pathsep.join(filter(None, [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH")])),
-    )
-    import ray
-
-    for left in (2, 1, 0):
-        try:
-            ray.init(address="local", num_cpus=4, include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
-            break
-        except Exception:
-            ray.shutdown()
-            if not left:
-                raise
-            time.sleep(2)
-    yield
-    ray.shutdown()
+    """A local Ray of four logical CPUs, started once for all tests; the repository's folder is importable on its workers."""
+    with connect(Local(num_cpus=4), Path(__file__).parent.parent):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -1,55 +1,46 @@
-"""Where Ray runs: on this machine for the run, on a cluster that is there already, or nowhere."""
+"""The Ray cluster that a run works on: started here, attached to by its address, or none at all."""
 
 from __future__ import annotations
 
-import ipaddress
+import contextlib
+import importlib
 import logging
 import os
+import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from raypipe.core.errors import ClusterError, Problem
+from raypipe.core.store import is_remote, reason
 
-ATTEMPTS = 3
-"""Ray gives its own processes 30 s to come up, which a busy machine passes now and then."""
-
-LEAST_CPUS = 4
-"""Logical CPUs of a local cluster: on two, a training that holds one and a Ray Data job behind it wait for each other."""
-
-_QUIET = {
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-    "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
-    # Workers are kept between jobs: starting them took most of a short Ray Data job (2 to 12 s against 0.5).
-    "RAY_num_workers_soft_limit": "16",
-    # An engine in a worker computes with one thread: the tasks are what runs side by side.
-    "POLARS_MAX_THREADS": "1",
-    "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
-}
+log = logging.getLogger("raypipe.ray")
+"""Where Ray's own lines go: not to the terminal, unless somebody sets a level."""
 
 
 @dataclass(frozen=True)
 class Local:
-    """Ray on this machine, on loopback, started when the first step needs it and ended with the run."""
+    """A Ray of this run's own, on this machine, gone when the run ends."""
 
     num_cpus: int | None = None
-    """Logical CPUs; null: one a core, at least 4."""
+    """Logical CPUs; by default the machine's, but at least four."""
+    object_store_bytes: int | None = None
+    """Memory for what passes between tasks; by default Ray's choice, 30 % of the machine's."""
 
 
 @dataclass(frozen=True)
 class Attach:
-    """A Ray cluster that is running already; it goes on when the run has ended."""
+    """A running cluster."""
 
-    address: str
-    """HOST:PORT of its head, or ray://HOST:PORT."""
+    address: str = "auto"
+    """HOST:PORT of its head, or `auto`: the one that RAY_ADDRESS names, or that runs on this machine."""
 
 
 @dataclass(frozen=True)
 class Debug:
-    """No Ray: everything in this process, one thing after another, where a debugger works."""
+    """No Ray: everything in this process, one thing after another, where a debugger sees it."""
 
 
 Cluster = Local | Attach | Debug
@@ -57,88 +48,248 @@ Cluster = Local | Attach | Debug
 
 @dataclass(frozen=True)
 class Session:
-    """A connection that steps work with."""
+    """The cluster while a run is connected to it."""
 
     inline: bool
-    """True where there is no Ray."""
+    """True under `Debug`: there is no Ray."""
+    num_cpus: float = 1
+    num_nodes: int = 1
+    address: str = ""
+    started: bool = False
+    """Whether this run started it, and stops it at its end."""
 
 
-@contextmanager
-def connect(cluster: Cluster, project_path: Path) -> Iterator[Session]:
-    """Starts or joins Ray. Raises ClusterError where that fails, in one line."""
+# Two training workers of one CPU each that read a lazy Dataset hold two CPUs, and the reading waits for a third for ever.
+# Four on a two-core machine cost a first map 2.3 CPU-s against 2.8 on two (one worker more to start), and later ones the same 0.3.
+MIN_CPUS = 4
+
+ATTEMPTS = 3
+"""Ray's own limit of 30 s for its start cannot be set, and a busy machine passes it."""
+
+QUIET: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+
+NO_CODE = [".raypipe/", ".git/", ".venv/", "data/", "*.parquet", "*.csv"]
+"""What of a project's folder is not sent to the workers of other machines."""
+
+
+@contextlib.contextmanager
+def connect(cluster: Cluster, project_path: Path, say: Callable[[str], None] | None = None) -> Iterator[Session]:
+    """The cluster for the length of the block; the project's folder is importable here and on the workers. ClusterError in one line.
+
+    A Ray that this process is connected to already, as in a notebook, is used and left as it is. `say` gets a word about a second try.
+    """
+    if str(project_path) not in sys.path:
+        sys.path.insert(0, str(project_path))
     if isinstance(cluster, Debug):
         yield Session(inline=True)
         return
+    _settle_environment(cluster)
     import ray
 
-    if ray.is_initialized():
-        yield Session(inline=False)
-        return
-    os.environ.update({k: v for k, v in _QUIET.items() if k not in os.environ})
-    if isinstance(cluster, Local):
-        _start(cluster)
-    else:
-        _attach(cluster)
+    started = not ray.is_initialized()
+    if started:
+        _quieten()
+        if isinstance(cluster, Local):
+            _start_local(cluster, project_path, say or (lambda text: print(text, file=sys.stderr)))
+        else:
+            _attach(cluster, project_path)
     try:
-        yield Session(inline=False)
+        yield _session(started)
     finally:
-        ray.shutdown()
+        if started:
+            ray.shutdown()
 
 
 def check_reach(cluster: Cluster, ledger_url: str, store_root: str) -> list[Problem]:
-    """A cluster on other machines cannot reach a ledger or a store that lies on this one's disk."""
-    if not isinstance(cluster, Attach) or _is_loopback(cluster.address):
+    """A cluster of other machines cannot reach a ledger or a store that lies on this one's disk."""
+    if not isinstance(cluster, Attach):
         return []
+    address = os.environ.get("RAY_ADDRESS", "") if cluster.address == "auto" else cluster.address
+    if address.startswith("ray://"):
+        return [Problem("cluster.address", f"{address}: Ray Client is not supported; give HOST:PORT, from a machine of the cluster")]
+    return [] if _is_loopback(address) else local_places(f"the cluster at {address}", ledger_url, store_root)
+
+
+def local_places(what: str, ledger_url: str, store_root: str) -> list[Problem]:
+    """A ledger and a store that only this machine reaches. Asked again after attaching, where `num_nodes` is above one."""
     problems = []
     if ledger_url.startswith("sqlite"):
-        what = f"{cluster.address} is another machine, but the ledger is a local file ({ledger_url.removeprefix('sqlite:///')}). Set RAYPIPE_LEDGER to a PostgreSQL URL."
-        problems.append(Problem("cluster.address", what))
-    if "://" not in store_root:
-        what = f"{cluster.address} is another machine, but the store is a local folder ({store_root}). Set RAYPIPE_STORE to an object store, s3://..."
-        problems.append(Problem("cluster.address", what))
+        place = ledger_url.removeprefix("sqlite:///")
+        hint = "Set RAYPIPE_LEDGER to postgresql+psycopg://HOST/DATABASE."
+        problems.append(Problem("ledger", f"{place} is a file on this machine, and {what} has others. {hint}"))
+    if not is_remote(store_root):
+        hint = "Set RAYPIPE_STORE to an object store, such as s3://BUCKET/PREFIX."
+        problems.append(Problem("store", f"{store_root} is a folder on this machine, and {what} has others. {hint}"))
     return problems
 
 
-def _start(cluster: Local) -> None:
+def importable(names: Sequence[str], project_path: Path) -> list[Problem]:
+    """What of these import paths (`flights.add_hour`) a worker cannot import; asked before the first step. Needs a connected Ray."""
     import ray
 
-    num_cpus = cluster.num_cpus or max(LEAST_CPUS, os.cpu_count() or 1)
-    for left in reversed(range(ATTEMPTS)):
+    def missing(names: Sequence[str]) -> dict[str, str]:
+
+        found = {}
+        for name in names:
+            module, _, attribute = name.rpartition(".")
+            try:
+                if not hasattr(importlib.import_module(module or name), attribute if module else "__name__"):
+                    found[name] = f"module {module} has no {attribute!r}"
+            except Exception as error:
+                found[name] = f"{type(error).__name__}: {error}"
+        return found
+
+    # The function travels by value: raypipe itself may be what the workers lack.
+    missing.__module__ = "__main__"
+    answers = ray.get(ray.remote(num_cpus=0, max_retries=0)(missing).remote(list(names)))
+    hint = f"The workers look in {project_path} and in what is installed there; move it into the project's folder, or install it on them."
+    return [Problem(name, f"cannot be imported on the workers ({error}). {hint}") for name, error in answers.items()]
+
+
+def _settle_environment(cluster: Local | Attach) -> None:
+    """What Ray reads from the environment when it is imported or starts. What the user has set stays."""
+    settings = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+        "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
+        "RAY_SERVE_LOG_TO_STDERR": "0",
+        "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+    }
+    if isinstance(cluster, Local):
+        # Ray ends idle workers beyond the number of CPUs after a second; with room for more, a second groupby took 0.3 s instead of 5.4.
+        settings["RAY_num_workers_soft_limit"] = str(max(16, 2 * _num_cpus(cluster)))
+    for name, value in settings.items():
+        os.environ.setdefault(name, value)
+
+
+def _num_cpus(cluster: Local) -> int:
+    return cluster.num_cpus or max(MIN_CPUS, num_cores())
+
+
+def num_cores() -> int:
+    """The cores that this process may use, a container's quota included."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
+
+
+def _start_local(cluster: Local, project_path: Path, say: Callable[[str], None]) -> None:
+    import ray
+
+    for attempt in range(1, ATTEMPTS + 1):
         try:
-            ray.init(
-                address="local",
-                num_cpus=num_cpus,
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                _node_ip_address="127.0.0.1",
-            )
+            with _loopback():
+                _init_local(cluster, project_path)
             return
         except Exception as error:
             ray.shutdown()
-            if not left:
-                raise ClusterError(f"Ray did not start in {ATTEMPTS} attempts: {_first_line(error)}") from error
-            time.sleep(2)
+            if attempt == ATTEMPTS or "timed out" not in str(error):
+                raise ClusterError(f"Ray did not start on this machine: {_first_line(error)}") from error
+            say(f"Ray did not start within its own 30 s; trying again ({attempt + 1} of {ATTEMPTS})")
+            time.sleep(attempt)
 
 
-def _attach(cluster: Attach) -> None:
+def _init_local(cluster: Local, project_path: Path) -> None:
     import ray
 
+    ray.init(
+        address="local",
+        num_cpus=_num_cpus(cluster),
+        object_store_memory=cluster.object_store_bytes,
+        include_dashboard=False,
+        job_config=_search_path(project_path),
+        **QUIET,
+    )
+
+
+def _attach(cluster: Attach, project_path: Path) -> None:
+    """A cluster of other machines gets a copy of the project's code; one on this machine reads it where it lies, and keeps its workers."""
+    import ray
+
+    address = os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address
+    options: dict[str, Any] = {"job_config": _search_path(project_path)}
+    if not _is_loopback(address):
+        options = {"runtime_env": {"working_dir": str(project_path), "excludes": NO_CODE}}
+    _answers(address)
     try:
-        ray.init(address=cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(address=address, **options, **QUIET)
     except Exception as error:
-        raise ClusterError(f"cluster.address: cannot join Ray at {cluster.address}: {_first_line(error)}") from error
+        ray.shutdown()
+        raise ClusterError(f"cluster at {address}: no answer: {_first_line(error)}") from error
+
+
+def _answers(address: str) -> None:
+    """Asked before Ray is: it ends the whole process where nothing listens at the address."""
+    import socket
+
+    host, _, port = address.rpartition(":")
+    if not port.isdigit():
+        return
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
+    except OSError as error:
+        raise ClusterError(f"cluster at {address}: no answer: {reason(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _search_path(project_path: Path) -> Any:
+    """The project's folder on the workers' import path. No runtime_env: that starts workers of its own (1.7 s a run against 1.0)."""
+    import ray.job_config
+
+    return ray.job_config.JobConfig(_py_driver_sys_path=[str(project_path)])
+
+
+@contextlib.contextmanager
+def _loopback() -> Iterator[None]:
+    """Ray on 127.0.0.1 alone. It turns that address into the machine's own and listens everywhere, but for this switch of its macOS build.
+
+    The driver must read it as its children do, and only while it starts: a cluster that it attaches to later may have other machines.
+    The children also get one thread for Polars: tasks are what runs side by side, and a driver's own Polars keeps its threads.
+    """
+    from ray._private import ray_constants
+
+    names = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "POLARS_MAX_THREADS": "1"}
+    before, constant = {name: os.environ.get(name) for name in names}, ray_constants.ENABLE_RAY_CLUSTER
+    os.environ.update(names)
+    ray_constants.ENABLE_RAY_CLUSTER = False
+    try:
+        yield
+    finally:
+        ray_constants.ENABLE_RAY_CLUSTER = constant
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.update({name: value})
 
 
 def _is_loopback(address: str) -> bool:
-    host = address.removeprefix("ray://").rpartition(":")[0].strip("[]")
-    if host in ("localhost", ""):
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    host = address.rpartition(":")[0] or address
+    return host in ("", "auto", "local", "localhost", "::1", "[::1]") or host.startswith("127.")
 
 
-def _first_line(error: BaseException) -> str:
-    return next((line for line in str(error).splitlines() if line.strip()), type(error).__name__)
+def _quieten() -> None:
+    """What Ray prints of its workers goes to the log `raypipe.ray`, and of its own lines only errors are shown: its files have all."""
+    from ray._private import worker
+    from ray._private.log import PlainRayHandler
+
+    def emit(data: dict[str, Any], ignore_prefix: bool = False) -> None:
+        for line in data["lines"]:
+            log.info("%s: %s", data.get("pid"), line)
+
+    def errors_only(self: logging.Handler, record: logging.LogRecord) -> Any:
+        return record.levelno >= logging.ERROR and logging.Handler.filter(self, record)
+
+    worker.print_to_stdstream = emit
+    PlainRayHandler.filter = errors_only
+
+
+def _session(started: bool) -> Session:
+    import ray
+
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
+    return Session(False, cpus, len(nodes), ray.get_runtime_context().gcs_address, started)

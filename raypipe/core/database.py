@@ -152,4 +152,5 @@ def _create(connection: Connection, database: Database) -> None:
     if _version_holds(connection, database):
         return
     schema.metadata.create_all(connection)
+    connection.execute(text(schema.LIVE))
     connection.execute(schema.meta.insert().values(key="version", value=str(schema.VERSION)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import getpass
 import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -64,6 +63,8 @@ def now_utc() -> str:
 
 def who() -> str:
     """The user of the operating system: anyone can claim to be it, so it is marked."""
+    import getpass
+
     try:
         return f"{getpass.getuser()} (unverified)"
     except (KeyError, OSError):

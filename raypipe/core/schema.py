@@ -110,14 +110,10 @@ artifacts = Table(
     Column("created_at", Text, nullable=False),
     Column("superseded_at", Text),
 )
-Index(
-    "raypipe_artifacts_live",
-    artifacts.c.project,
-    artifacts.c.fingerprint,
-    unique=True,
-    sqlite_where=artifacts.c.superseded_at.is_(None),
-    postgresql_where=artifacts.c.superseded_at.is_(None),
-)
+# As text, since to say it in SQLAlchemy would import the PostgreSQL dialect at every start (22 ms).
+LIVE = "create unique index raypipe_artifacts_live on raypipe_artifacts (project, fingerprint) where superseded_at is null"
+"""At most one live artifact of a fingerprint."""
+
 Index("raypipe_artifacts_step", artifacts.c.project, artifacts.c.pipeline, artifacts.c.step, artifacts.c.number)
 Index("raypipe_artifacts_digest", artifacts.c.project, artifacts.c.kind, artifacts.c.digest)
 
