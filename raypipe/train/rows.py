@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -110,7 +110,7 @@ MANY_VALUES = 1_000
 
 def survey(store: Store, fragments: Sequence[Fragment], split: object, label: str, complete: Sequence[str] = ()) -> Survey:
     """Which rows belong to which part, which values the label has, and how many rows lack a feature of `complete`."""
-    from raypipe.data.split import columns, mask
+    from raypipe.data.split import columns, part_of
 
     found = Survey({p: [] for p in PARTS}, {p: [] for p in PARTS}, dict.fromkeys(PARTS, 0), {})
     for fragment in fragments:
@@ -118,12 +118,13 @@ def survey(store: Store, fragments: Sequence[Fragment], split: object, label: st
         suspects = [n for n in complete if any(fragment.stats.get(n, {"nulls": 1}).get(k) for k in ("nulls", "nans"))]
         wanted = list(dict.fromkeys([label, *columns(split), *suspects]))
         for number, table in enumerate(read_row_groups(store, fragment, wanted)):
+            parts: Any = part_of(split, table)
             for part in PARTS:
-                chosen = mask(split, table, part)
-                if num_rows := chosen.true_count:
-                    bits = None if num_rows == table.num_rows else np.packbits(chosen.to_numpy(zero_copy_only=False))
+                chosen = parts.indices.to_numpy() == parts.dictionary.index(part).as_py()
+                if num_rows := int(chosen.sum()):
+                    bits = None if num_rows == table.num_rows else np.packbits(chosen)
                     found.groups[part].append(Group(fragment, number, num_rows, bits))
-                    _note(found, part, table.filter(chosen), label, suspects)
+                    _note(found, part, table.filter(pa.array(chosen)), label, suspects)
     return found
 
 

@@ -48,10 +48,9 @@ def split() -> dict:
 
 def job(root: Path, model: ModelSettings, table: pa.Table | None = None, **changed) -> Job:
     """A training on a store at `root`; checkpoints in its folder `checkpoints`."""
-    store = Store.open(root)
-    table = rows() if table is None else table
-    schema = TableSchema(table.schema, split=split(), label="late", features=FEATURES)
-    return replace(Job(store, write(store, table), schema, model, "checkpoints", epochs=3), **changed)
+    store, rows_ = Store.open(root), rows() if table is None else table
+    schema = TableSchema(rows_.schema, split=split(), label="late", features=FEATURES)
+    return replace(Job(store, write(store, rows_), schema, model, "checkpoints", epochs=3), **changed)
 
 
 class Stop:
