@@ -191,7 +191,7 @@ def _functions(contents: Contents) -> dict[str, Any]:
     """The user's functions that the chain calls, by import path, built from their recorded source."""
     if CODE not in contents:
         return {}
-    from raypipe.core.code import load as load_code
+    from raypipe.core.recorded import load as load_code
 
     return {target: load_code(recorded, target) for target, recorded in json.loads(contents[CODE]).items()}
 

@@ -30,8 +30,12 @@ STYLES = {
 }
 
 
-def console(error: bool = False) -> Console:
-    return Console(stderr=error, highlight=False, soft_wrap=not sys.stdout.isatty())
+WIDTH = 160
+"""Of what goes into a file or a pipe: long enough that no name breaks."""
+
+
+def console() -> Console:
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def plan_lines(plan: Plan) -> None:
@@ -49,7 +53,7 @@ class Terminal:
 
     def __init__(self, pipeline: Pipeline, quiet: bool = False):
         self.width = max(len(name) for name in pipeline.nodes)
-        self.out = Console(quiet=quiet, highlight=False, soft_wrap=not sys.stdout.isatty())
+        self.out = Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
         self.status = self.out.status("") if self.out.is_terminal else None
         self.notes: list[str] = []
 

@@ -20,7 +20,7 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from raypipe.config.origin import Layer, layers, origin_of
+from raypipe.config.origin import Layer, layers, named, origin_of
 from raypipe.config.problems import problems_of
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
@@ -51,12 +51,12 @@ def compose(config_dir: Path, name: str, overrides: Sequence[str] = ()) -> Compo
     parsed, problems = _parse(overrides)
     with _hydra(config_dir):
         groups = [o for o in parsed if _chooses_option(o, config_dir)]
-        problems += _option_problems(groups, config_dir)
-        if problems:
-            raise ConfigError(problems)
+        wrong = _option_problems(groups)
+        problems += wrong.values()
+        groups = [o for o in groups if o.key_or_group not in wrong]
         merged = _merge(name, [o.input_line for o in groups if o.input_line], config_dir)
         found = layers(name, groups, config_dir)
-    set_values = [o for o in parsed if o not in groups]
+    set_values = [o for o in parsed if o not in groups and o.key_or_group not in wrong]
     for override in set_values:
         problems += _apply(merged, override)
     found += [Layer(f"override {o.input_line}", {}, o.key_or_group) for o in set_values]
@@ -129,14 +129,15 @@ def _chooses_option(override: Override, config_dir: Path) -> bool:
     return is_group and (isinstance(override.value(), str) or override.is_delete())
 
 
-def _option_problems(groups: Sequence[Override], config_dir: Path) -> list[Problem]:
+def _option_problems(groups: Sequence[Override]) -> dict[str, Problem]:
+    """Group -> what is wrong with the option that was chosen; the others are composed, so that all problems are told at once."""
     loader = GlobalHydra.instance().config_loader()
-    problems = []
+    problems = {}
     for override in groups:
         options = loader.get_group_options(override.key_or_group)
         if not override.is_delete() and override.value() not in options:
             what = f"there is no option '{override.value()}'.{nearest(str(override.value()), options)}"
-            problems.append(Problem(override.key_or_group, what))
+            problems[override.key_or_group] = Problem(override.key_or_group, what)
     return problems
 
 
@@ -202,9 +203,8 @@ def _resolved(config: DictConfig) -> tuple[dict[str, Json], list[Problem]]:
 
 
 def _plain(config: DictConfig, *, resolve: bool) -> dict[str, Json]:
-    plain = OmegaConf.to_container(config, resolve=resolve)
-    assert isinstance(plain, dict)
-    return {str(k): v for k, v in plain.items() if k != "hydra"}
+    plain = named(OmegaConf.to_container(config, resolve=resolve))
+    return {k: v for k, v in plain.items() if k != "hydra"}
 
 
 def _leaves(value: Json, key: str) -> Iterator[tuple[str, Json]]:

@@ -48,9 +48,18 @@ def origin_of(found: Sequence[Layer], key: str) -> str:
     return "default"
 
 
+def named(value: Any) -> Any:
+    """The value with every key a text. YAML 1.1 reads the bare keys `on` and `off` as booleans: they are given back their names."""
+    if isinstance(value, list):
+        return [named(v) for v in value]
+    if not isinstance(value, dict):
+        return value
+    return {("on" if k else "off") if isinstance(k, bool) else str(k): named(v) for k, v in value.items()}
+
+
 def _layer(loader: Any, default: Any, config_dir: Path) -> Layer:
     result = loader.repository.load_config(default.config_path)
-    values: Any = OmegaConf.to_container(result.config, resolve=False)
+    values: Any = named(OmegaConf.to_container(result.config, resolve=False))
     for part in reversed((default.package or "").split(".")):
         values = {part: values} if part else values
     own = result.provider == "raypipe"

@@ -17,8 +17,8 @@ def difference(before: Mapping[str, Json] | None, now: Mapping[str, Json], sourc
     parts = [
         *_settings(before.get("settings"), now.get("settings"), ""),
         *(f"{_short(name)} {verb}" for name, verb in _changed(before.get("code", {}), now.get("code", {}))),
-        *(f"{name} {a} -> {b}" for name, a, b in _values(before.get("versions", {}), now.get("versions", {}))),
-        *(f"raypipe's {_short(name)} is of a new revision" for name, _, _ in _values(before.get("revisions", {}), now.get("revisions", {}))),
+        *(f"{name} {a} -> {b}" for name, a, b in _both(before.get("versions", {}), now.get("versions", {}))),
+        *(f"raypipe's {_short(name)} is of a new revision" for name, _, _ in _both(before.get("revisions", {}), now.get("revisions", {}))),
     ]
     if "inputs" in now:
         changed = [e for e, _, _ in _values(before.get("inputs", {}), now["inputs"])]
@@ -26,6 +26,8 @@ def difference(before: Mapping[str, Json] | None, now: Mapping[str, Json], sourc
         parts += _observed(before.get("observed"), now.get("observed"))
     if now.get("uncached"):
         parts.append(f"no source of {', '.join(now['uncached'])}: not cached")
+    if not parts and {k: v for k, v in before.items() if k in now} != dict(now):
+        parts.append("libraries or components that shape it came or went")
     return "; ".join(parts)
 
 
@@ -53,6 +55,11 @@ def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[st
 
 def _values(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
     return [(k, before.get(k), now.get(k)) for k in dict.fromkeys([*before, *now]) if before.get(k) != now.get(k)]
+
+
+def _both(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
+    """Those on both sides: what only one side has came or went with a setting or a line of code that is told already."""
+    return [(k, a, b) for k, a, b in _values(before, now) if a is not None and b is not None]
 
 
 def _say(value: Json) -> str:
