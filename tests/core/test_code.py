@@ -131,7 +131,8 @@ def project(tmp_path) -> Any:
         (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
         return tmp_path
 
-    write("flights", FLIGHTS), write("helpers", HELPERS), write("clock", CLOCK)
+    for name, text in (("flights", FLIGHTS), ("helpers", HELPERS), ("clock", CLOCK)):
+        write(name, text)
     write.path = tmp_path  # pyright: ignore[reportFunctionMemberAccess]
     return write
 

@@ -148,5 +148,5 @@ def test_it_is_shipped_to_a_worker_as_text(project, ray_cluster):
     document = recorded(project, "far.f")
     for name in ("far", "near"):
         (project.path / f"{name}.py").unlink()
-    call: Any = ray.remote(lambda document, x: load(document)(x))
+    call: Any = ray.remote(lambda document, x: load(document)(x))  # pyright: ignore[reportArgumentType]
     assert ray.get(call.remote(document, 41)) == 42

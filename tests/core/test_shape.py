@@ -134,7 +134,7 @@ def test_a_function(search):
 
 def test_a_dataclass_with_bases_is_read_like_python_makes_it(search):
     found = shape("boxes.Box", search)
-    assert taken(found) == dict(width=3.0, height=1.0, side=4, tags=[], where="here", seed=0, place=None)
+    assert taken(found) == {"width": 3.0, "height": 1.0, "side": 4, "tags": [], "where": "here", "seed": 0, "place": None}
     assert [p.name for p in found.parameters if not p.identity] == ["where"]
     assert annotation(found, "place") == "places.Place | None"
     assert {"area", "revision"} <= found.members
