@@ -52,7 +52,7 @@ def _onnx(model: bytes, num_features: int) -> Scorer:
 
     def score(features_BF: Matrix) -> np.ndarray:
         answers: Any = session.run(["probability"], {name: features_BF})
-        return answers[0].astype(np.float64)
+        return answers[0].astype(np.float64, copy=False)
 
     return score
 
