@@ -72,7 +72,10 @@ class Bundle:
 
     def decide(self, probability_B: np.ndarray) -> pa.Array:
         """The class names of these probabilities, as strings."""
-        return pa.array(self.signature.classes, pa.string()).take(pa.array(probability_B >= self.threshold).cast(pa.int8()))
+        negative, positive = self.signature.classes
+        if len(probability_B) == 1:
+            return pa.array([positive if probability_B[0] >= self.threshold else negative])
+        return pa.array([negative, positive]).take(pa.array((probability_B >= self.threshold).view(np.int8)))
 
     def predict(self, rows: pa.Table) -> pa.Table:
         """Columns `prediction` (class name, string) and `probability` (of the positive class, float64), a row for each of `rows`."""
@@ -197,16 +200,18 @@ def _functions(contents: Contents) -> dict[str, Any]:
 
 
 def _conform(rows: pa.Table, inputs: pa.Schema) -> pa.Table:
-    missing = [name for name in inputs.names if name not in rows.column_names]
+    if rows.schema.equals(inputs):
+        return rows
+    found = rows.column_names
+    missing = [name for name in inputs.names if name not in found]
     if missing:
-        raise DataError(f"the model reads {', '.join(map(repr, missing))}: no such column.{nearest(missing[0], rows.column_names)}")
-    picked = rows if rows.column_names == inputs.names else rows.select(inputs.names)
-    if picked.schema.types == inputs.types:
-        return picked
-    return pa.Table.from_arrays([_cast(picked.column(f.name), f) for f in inputs], schema=inputs)
+        raise DataError(f"the model reads {', '.join(map(repr, missing))}: no such column.{nearest(missing[0], found)}")
+    return pa.Table.from_arrays([_cast(rows.column(f.name), f) for f in inputs], schema=inputs)
 
 
 def _cast(column: pa.ChunkedArray, wanted: pa.Field) -> pa.ChunkedArray:
+    if column.type == wanted.type:
+        return column
     try:
         return column.cast(wanted.type)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
