@@ -46,7 +46,7 @@ def measure(quick: bool) -> Iterator[Claim]:
 def prepare(project: Path) -> None:
     """Raw files land, and the pipeline runs once."""
     shutil.copytree(FLIGHTS, project, ignore=shutil.ignore_patterns("data", ".raypipe"))
-    cpu.run([sys.executable, str(project / "land.py")], cwd=project)
+    cpu.run([sys.executable, str(project / "prepare.py")], cwd=project)
     cpu.run(unchanged(project))
 
 

@@ -8,6 +8,7 @@ import pwd
 import shutil
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -38,6 +39,19 @@ def store(tmp_path: Path) -> Store:
 @pytest.fixture
 def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened = Ledger.open(f"sqlite:///{tmp_path}/ledger.db", "test")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of an empty ledger, on each database. A server's is shared by the session: a test's rows stand under a project of its own."""
+    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
+
+
+@pytest.fixture
+def any_ledger(any_url: str) -> Iterator[Ledger]:
+    opened = Ledger.open(any_url, f"test-{uuid.uuid4().hex[:8]}")
     yield opened
     opened.close()
 

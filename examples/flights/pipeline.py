@@ -81,11 +81,13 @@ pipeline = rp.Pipeline(
         "features": rp.Drop(["scheduled_at"]),
     },
     model=rp.Booster(),
-    train={"epochs": 5, "classes": ["on time", "late"]},
+    train=rp.Train(epochs=5, classes=["on time", "late"]),
     evaluate=rp.Evaluate(slices=["carrier", "origin"]),
     gate=rp.Gate(thresholds={"auc": {"min": 0.65, "max": 0.8}, "brier": {"max": 0.18}}, max_drop={"auc": 0.01}),
     deploy=rp.Deploy(num_replicas=1),
 )
 
 if __name__ == "__main__":
-    raise SystemExit(rp.run(pipeline).exit_code)
+    result = rp.run(pipeline)
+    print(result)
+    raise SystemExit(result.exit_code)

@@ -5,55 +5,86 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, get_args
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError, nearest
+from raypipe.core.errors import ConfigError, DataError, nearest
 from raypipe.core.step import Columns
-from raypipe.data.types import is_type, parse_type, type_name
+from raypipe.data.types import is_text, is_type, parse_type, type_name, value_type
 
-NUM_EXAMPLES = 10
+Breach = Literal["fail", "drop", "warn"]
 
 
 @dataclass(frozen=True)
 class Column:
-    """What one column must be."""
+    """What one column must be. A missing value (null; in a float column NaN too) can break `nulls` only."""
 
     type: str
     """Arrow's name of its type: int64, float64, string, bool, date32, timestamp[us], timestamp[us, tz=UTC], ..."""
     nulls: bool = True
     """Whether a value may be missing."""
-    min: Any = None
-    """Least value; of times an ISO string."""
-    max: Any = None
+    min: float | int | str | None = None
+    """Least value; of dates and times an ISO text."""
+    max: float | int | str | None = None
     """Greatest value."""
     allowed: list[Any] | None = None
     """The only values that it may have."""
     pattern: str | None = None
     """A regular expression (RE2) that the whole text must match."""
     unique: bool = False
-    """Whether no value may come twice in the whole snapshot."""
+    """Whether no value may come twice in the whole table."""
     known: Literal["before", "afterwards"] = "before"
     """`afterwards`: its value is known only after the moment of prediction, so it may not be a model's input."""
-    on_breach: Literal["fail", "drop", "warn"] = "fail"
+    on_breach: Breach = "fail"
     """Of a row that breaks a rule of this column: nothing is taken (fail), the row is dropped and counted, or it is only counted."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
+        found = [f"known is {self.known!r}, expected before or afterwards"] if self.known not in ("before", "afterwards") else []
+        if self.on_breach not in get_args(Breach):
+            found.append(f"on_breach is {self.on_breach!r}, expected fail, drop or warn")
+        if self.unique and self.on_breach == "drop":
+            found.append("unique cannot go with on_breach: drop: which of the rows would stay is not said")
         if not is_type(self.type):
-            return [f"'{self.type}' is no type: name one of Arrow's, e.g. int64, float64, string, bool, date32, timestamp[us, tz=UTC]."]
-        both = self.min is not None and self.max is not None
-        return [f"min ({self.min}) is above max ({self.max})."] if both and self.min > self.max else []
+            return [
+                *found,
+                f"'{self.type}' is no type. Types: int64, float64, string, bool, date32, timestamp[us], timestamp[us, tz=UTC], ...",
+            ]
+        return [*found, *self._bad_bounds(), *self._bad_pattern()]
+
+    def _bad_bounds(self) -> list[str]:
+        type = value_type(parse_type(self.type))
+        given = {"min": self.min, "max": self.max} | {f"allowed[{i}]": value for i, value in enumerate(self.allowed or ())}
+        bad = [
+            f"{key} is {value!r}, which is no {self.type}" for key, value in given.items() if value is not None and not _is_a(value, type)
+        ]
+        if self.allowed is not None and not self.allowed:
+            bad.append("allowed is empty, expected at least one value")
+        if bad or self.min is None or self.max is None or bound(self.min, type).as_py() <= bound(self.max, type).as_py():
+            return bad
+        return [f"min {self.min} is above max {self.max}"]
+
+    def _bad_pattern(self) -> list[str]:
+        if self.pattern is None:
+            return []
+        if not is_text(value_type(parse_type(self.type))):
+            return [f"pattern is for text, the type is {self.type}"]
+        import pyarrow.compute as pc
+
+        try:
+            pc.match_substring_regex(pa.array([""]), whole(self.pattern))  # type: ignore[attr-defined]
+        except pa.ArrowInvalid as error:
+            return [f"pattern {self.pattern!r}: {str(error).splitlines()[0]}"]
+        return []
 
 
 @dataclass(frozen=True)
 class Contract:
-    """Checked as rows are written: nothing of a batch that breaks it is ever visible."""
+    """What a table must be. It is checked as rows are written: nothing of a batch that breaks it is ever visible."""
 
     revision: ClassVar[int] = 1
 
@@ -62,117 +93,133 @@ class Contract:
     exact: bool = True
     """Whether a column that the contract does not name is refused; otherwise it is taken as it comes."""
     min_rows: int = 1
-    """Rows that a snapshot must have."""
+    """Rows that the table must have."""
 
     def __post_init__(self) -> None:
-        built = {n: c if isinstance(c, Column) else Column(**c) for n, c in self.columns.items()}
-        object.__setattr__(self, "columns", built)
+        object.__setattr__(self, "columns", {name: _column(name, column) for name, column in self.columns.items()})
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings, each with its key."""
+        found = [] if self.columns else ["columns is empty, expected at least one column"]
+        found += [] if self.min_rows >= 0 else [f"min_rows is {self.min_rows}, expected 0 or more"]
+        return found + [f"columns.{name}: {text}" for name, column in self.columns.items() for text in column.problems()]
 
     @property
     def known_afterwards(self) -> tuple[str, ...]:
-        return tuple(n for n, c in self.columns.items() if c.known == "afterwards")
+        """The columns whose value is known only after the moment of prediction."""
+        return tuple(name for name, column in self.columns.items() if column.known == "afterwards")
 
     def columns_of(self) -> Columns:
-        """What a table that satisfies it has."""
-        return Columns(tuple(self.columns) if self.exact else None, {n: c.type for n, c in self.columns.items()}, frozenset(self.known_afterwards))
+        """What is known of a table that satisfies it."""
+        types = {name: column.type for name, column in self.columns.items()}
+        return Columns(tuple(self.columns) if self.exact else None, types, frozenset(self.known_afterwards))
 
     def types(self) -> dict[str, pa.DataType]:
-        return {n: parse_type(c.type) for n, c in self.columns.items()}
-
-    def problems(self) -> list[str]:
-        return [f"columns.{n}: {text}" for n, c in self.columns.items() for text in c.problems()]
+        return {name: parse_type(column.type) for name, column in self.columns.items()}
 
     def digest(self) -> str:
         """sha256 of everything that it states."""
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
+    def shapes_rows(self) -> Json:
+        """What of it shapes the rows themselves: types, and all of a column that drops rows. The rest is only judged by it."""
+        return {n: dataclasses.asdict(c) if c.on_breach == "drop" else {"type": c.type} for n, c in self.columns.items()} | {"": self.exact}
+
     def fit(self, table: pa.Table) -> pa.Table:
-        """The table with the contract's columns, in its order, then those it does not name. DataError with every column that is
-        missing, too much, or of another type."""
-        problems = [*self._missing(table.schema), *self._extra(table.schema), *self._retyped(table.schema)]
-        if problems:
-            raise DataError("\n".join(problems))
-        return table.select([*self.columns, *(n for n in table.column_names if n not in self.columns)])
-
-    def check(self, table: pa.Table, file: str, first_row: int) -> tuple[pa.Table, list[Json]]:
-        """The rows to keep, and each rule that some row breaks: column, rule, rows, examples (file, row from 0 on, value), what is done."""
-        found: list[Json] = []
-        keep: Any = None
-        for name, column in self.columns.items():
-            for rule, broken in _rules(column, table.column(name)):
-                count = pc.sum(broken).as_py() or 0  # type: ignore[attr-defined]
-                if not count:
-                    continue
-                found.append({"column": name, "rule": rule, "rows": count, "on_breach": column.on_breach} | _examples(table.column(name), broken, file, first_row))
-                if column.on_breach == "drop":
-                    good = pc.invert(broken)  # type: ignore[attr-defined]
-                    keep = good if keep is None else pc.and_(keep, good)  # type: ignore[attr-defined]
-        return (table if keep is None else table.filter(keep)), found
-
-    def _missing(self, schema: pa.Schema) -> list[str]:
-        extra = [n for n in schema.names if n not in self.columns]
-        return [f"column '{n}' is missing.{nearest(n, extra) if extra else ''}" for n in self.columns if n not in schema.names]
-
-    def _extra(self, schema: pa.Schema) -> list[str]:
-        if not self.exact:
-            return []
-        return [f"column '{n}' is not in the contract.{nearest(n, self.columns)}" for n in schema.names if n not in self.columns]
-
-    def _retyped(self, schema: pa.Schema) -> list[str]:
-        return [
-            f"column '{n}' is {type_name(schema.field(n).type)}, the contract says {c.type}."
-            for n, c in self.columns.items()
-            if n in schema.names and schema.field(n).type != parse_type(c.type)
-        ]
+        """The table with the contract's columns, in its order and of its types, then those it does not name; DataError with every column
+        that is missing, too much, or of a type that would have to be changed."""
+        return fit(table, self.types(), "the contract", self.exact)
 
 
-def merge(findings: Sequence[list[Json]]) -> list[Json]:
-    """The findings of fragments, in order, as one list: rows added, at most ten examples each."""
-    merged: dict[tuple[str, str], Json] = {}
-    for found in (f for each in findings for f in each):
-        key = (found["column"], found["rule"])
-        before = merged.get(key)
-        if before is None:
-            merged[key] = dict(found)
-        else:
-            before["rows"] += found["rows"]
-            before["examples"] = [*before["examples"], *found["examples"]][:NUM_EXAMPLES]
-    return list(merged.values())
+def fit(table: pa.Table, types: Mapping[str, pa.DataType], who: str, exact: bool = True) -> pa.Table:
+    """The columns in the order of `types` and of those types, further ones after them where `exact` is False.
+
+    Only what changes no value is converted: text of another layout, dictionaries, a column of nothing but nulls, units of time that hold
+    the values. DataError otherwise, with every column; `who` is who says so.
+    """
+    problems = [*_twice(table.schema), *_other_names(table.schema, types, who, exact), *_other_types(table.schema, types, who)]
+    if problems:
+        raise DataError("\n".join(problems))
+    made = {name: _converted(name, table.column(name), type) for name, type in types.items()}
+    made |= {name: table.column(name) for name in table.column_names if name not in types}
+    return pa.table(made)
 
 
-def words(finding: Mapping[str, Json], num_rows: int) -> str:
-    """`column 'distance': 12 of 27,004 rows below 0 (first: flights.parquet row 17: -4)`."""
-    first = finding["examples"][0]
-    place = f"{first['file']} row {first['row']}: {first['value']}"
-    return f"column '{finding['column']}': {finding['rows']:,} of {num_rows:,} rows {finding['rule']} (first: {place})"
+def bound(value: Any, type: pa.DataType) -> pa.Scalar:
+    """A bound as a value of that type; times are parsed from ISO text."""
+    if isinstance(value, str) and not is_text(type):
+        return pa.array([value]).cast(type)[0]
+    return pa.scalar(value, type)
 
 
-def _rules(column: Column, values: pa.ChunkedArray) -> list[tuple[str, Any]]:
-    """Rule -> bool for each row, true where it breaks the rule. A missing value breaks only `nulls: false`."""
-    compute: Any = pc
-    rules: list[tuple[str, Callable[[], Any]]] = []
-    if not column.nulls and (values.null_count or pa.types.is_floating(values.type)):
-        rules.append(("without a value", lambda: compute.is_null(values, nan_is_null=pa.types.is_floating(values.type))))
-    if column.min is not None:
-        rules.append((f"below {column.min}", lambda: compute.less(values, _bound(column.min, values.type))))
-    if column.max is not None:
-        rules.append((f"above {column.max}", lambda: compute.greater(values, _bound(column.max, values.type))))
-    if column.allowed is not None:
-        allowed = pa.array(column.allowed, values.type)
-        rules.append((f"not one of {', '.join(map(str, column.allowed))}", lambda: compute.and_(compute.is_valid(values), compute.invert(compute.is_in(values, value_set=allowed)))))
-    if column.pattern is not None:
-        rules.append((f"do not match {column.pattern}", lambda: compute.invert(compute.match_substring_regex(values, f"^(?:{column.pattern})$"))))
-    return [(name, compute.fill_null(broken(), False)) for name, broken in rules]
+def whole(pattern: str) -> str:
+    """The pattern of a text that matches from end to end."""
+    return rf"\A(?:{pattern})\z"
 
 
-def _bound(value: Any, type_: pa.DataType) -> pa.Scalar:
-    return pa.scalar(value).cast(type_) if isinstance(value, str) and not pa.types.is_string(type_) else pa.scalar(value)
+def _column(name: str, column: Any) -> Column:
+    if isinstance(column, Column):
+        return column
+    keys = [f.name for f in dataclasses.fields(Column)]
+    wrong = [f"columns.{name}: '{key}' is no setting of a column.{nearest(key, keys)}" for key in column if key not in keys]
+    if wrong or "type" not in column:
+        raise ConfigError("; ".join(wrong or [f"columns.{name}: type is missing, e.g. int64, float64, string, timestamp[us]"]))
+    return Column(**column)
 
 
-def _examples(values: pa.ChunkedArray, broken: Any, file: str, first_row: int) -> dict[str, Json]:
-    rows = pc.indices_nonzero(broken)[:NUM_EXAMPLES].to_pylist()  # type: ignore[attr-defined]
-    return {"examples": [{"file": file, "row": first_row + r, "value": _json(values[r].as_py())} for r in rows]}
+def _is_a(value: Any, type: pa.DataType) -> bool:
+    """Whether a bound can be compared with a column of that type: 0.5 with int64 too, `true` and `1` with their own kind only."""
+    if isinstance(value, bool) or pa.types.is_boolean(type):
+        return isinstance(value, bool) and pa.types.is_boolean(type)
+    if isinstance(value, int | float):
+        return pa.types.is_integer(type) or pa.types.is_floating(type) or pa.types.is_decimal(type)
+    try:
+        return isinstance(value, str) and (is_text(type) or pa.types.is_temporal(type)) and bound(value, type).is_valid
+    except pa.ArrowException:
+        return False
 
 
-def _json(value: Any) -> Json:
-    return value if value is None or isinstance(value, (bool, int, str)) else str(value)
+def _twice(schema: pa.Schema) -> list[str]:
+    return [f"column '{name}' is there twice" for name in dict.fromkeys(schema.names) if schema.names.count(name) > 1]
+
+
+def _other_names(schema: pa.Schema, types: Mapping[str, pa.DataType], who: str, exact: bool) -> list[str]:
+    """A misspelt column is told once, not as one too much and one too few."""
+    missing = [name for name in types if name not in schema.names]
+    told: list[str] = []
+    problems = []
+    for name in (name for name in schema.names if name not in types):
+        hint = nearest(name, [m for m in missing if m not in told])
+        if "Did you mean" in hint:
+            told.append(hint.split("'")[1])
+        elif not exact:
+            continue
+        problems.append(f"column '{name}' is not in {who}.{hint if 'Did you mean' in hint else ''}")
+    return problems + [f"column '{name}' is missing" for name in missing if name not in told]
+
+
+def _other_types(schema: pa.Schema, types: Mapping[str, pa.DataType], who: str) -> list[str]:
+    found = {f.name: f.type for f in schema}
+    wrong = [name for name, type in types.items() if name in found and not _is_same(found[name], type)]
+    verb = "says" if who == "the contract" else "has"
+    return [f"column '{name}' is {type_name(found[name])}, {who} {verb} {type_name(types[name])}" for name in wrong]
+
+
+def _is_same(found: pa.DataType, stated: pa.DataType) -> bool:
+    """Whether the one is the other, but for how it is laid out."""
+    if found == stated or pa.types.is_null(found):
+        return True
+    found, stated = value_type(found), value_type(stated)
+    if pa.types.is_timestamp(found) and pa.types.is_timestamp(stated):
+        return (found.tz is None) == (stated.tz is None)
+    texts = (is_text(found) or pa.types.is_string_view(found)) and is_text(stated)
+    return found == stated or texts or (pa.types.is_date(found) and pa.types.is_date(stated))
+
+
+def _converted(name: str, column: pa.ChunkedArray, type: pa.DataType) -> pa.ChunkedArray:
+    if column.type == type:
+        return column
+    try:
+        return column.cast(type)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"column '{name}' is {type_name(column.type)} and does not go into {type_name(type)}: {error}") from None

@@ -36,6 +36,8 @@ class Pipeline:
 
     name: str
     nodes: Mapping[str, Node]
+    project_path: Path | None
+    """The project's folder where it was given: no part of the value."""
 
     def __init__(
         self,
@@ -63,12 +65,13 @@ class Pipeline:
         lowered = {k: lower(v) for k, v in slots.items()}
         made = assemble({"name": name, **lowered}, search_paths(project_path))
         self.name, self.nodes = made.name, made.nodes
+        self.project_path = Path(project_path) if project_path else None
 
     @classmethod
     def of(cls, name: str, nodes: Mapping[str, Node]) -> Pipeline:
         """A pipeline of nodes that are in normal form already."""
         made = cls.__new__(cls)
-        made.name, made.nodes = name, dict(nodes)
+        made.name, made.nodes, made.project_path = name, dict(nodes), None
         return made
 
     def __eq__(self, other: object) -> bool:

@@ -84,7 +84,7 @@ def open_scene(project_path: Path | str | None = None, sample: float = 1.0, plac
 
 def plan(pipeline: Pipeline, scene: Scene | None = None) -> Plan:
     """HIT, RUN, RESUME, MAYBE, SKIP or BLOCKED for each step, and the cause. Imports neither Ray nor torch nor the user's modules."""
-    scene = scene or open_scene()
+    scene = scene or open_scene(pipeline.project_path)
     planned: dict[str, PlannedStep] = {}
     for name in order(pipeline.nodes):
         planned[name] = plan_step(pipeline, name, planned, scene)

@@ -32,6 +32,10 @@ class RunResult:
     steps: dict[str, PlannedStep] = field(default_factory=dict)
     seconds: float = 0.0
 
+    def __str__(self) -> str:
+        lines = [f"  {n}: {s.standing.state if s.standing and not s.made else s.state}{' ' + s.why if s.why else ''}" for n, s in self.steps.items()]
+        return "\n".join([f"{self.pipeline}: run {self.id} {self.state} in {self.seconds:.1f} s{': ' + self.error if self.error else ''}", *lines])
+
     def __getitem__(self, step: str) -> Artifact:
         artifact = self.steps[step].artifact
         if artifact is None:
@@ -41,7 +45,7 @@ class RunResult:
 
 def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None = None) -> RunResult:
     """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
-    scene, options = scene or open_scene(), options or Options()
+    scene, options = scene or open_scene(pipeline.project_path), options or Options()
     problems = check(pipeline, scene, options.cluster)
     if problems:
         raise ConfigError(problems)

@@ -23,6 +23,10 @@ MAX_ONGOING = 200
 """Requests that a replica holds at once. Serve's default of 5 would let five slow bodies block it."""
 
 
+ANSWER_S = 3
+"""What a request at hand gets beyond the time for its body before a replica that is stopped is killed."""
+
+
 class NotServing(RaypipeError):
     """A version does not answer: it could not be loaded, or its replicas could not be placed in time (exit 1)."""
 
@@ -90,7 +94,7 @@ def deploy(application: Application, desired: Desired) -> None:
         ray_actor_options={"num_cpus": desired.num_cpus},
         max_ongoing_requests=MAX_ONGOING,
         graceful_shutdown_wait_loop_s=0.2,
-        graceful_shutdown_timeout_s=10,
+        graceful_shutdown_timeout_s=desired.limits.body_wait_s + ANSWER_S,
         health_check_period_s=2,
         logging_config=_LOGGING,
     )

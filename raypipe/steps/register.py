@@ -17,8 +17,8 @@ class Register:
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
 
-    name: str
-    """The model's name; the pipeline's, unless it is set."""
+    name: str | None = None
+    """The model's name; null: the pipeline's."""
     model: Ref[Model] = Ref("train")
     """The step whose model is registered."""
     verdict: Ref[Verdict] | None = field(default=Ref("gate"), metadata=NO_IDENTITY)
@@ -33,7 +33,7 @@ class Register:
         from raypipe.registry.versions import alias
 
         version = artifact.figures["version"]
-        rows = {name: alias(look.ledger, self.name, name) for name in self.aliases()}
+        rows = {name: alias(look.ledger, self.name or look.pipeline, name) for name in self.aliases()}
         moved = {name: row for name, row in rows.items() if row is None or row.version != version}
         if not moved:
             return Standing("in place", f"version {version}")
@@ -47,11 +47,13 @@ class Register:
     def run(self, work: Work, model: Model, verdict: Verdict | None = None) -> Made[Version]:
         from raypipe.registry.versions import move_alias, register
 
+        name = self.name or work.pipeline
+
         def commit(connection: Any, artifact_id: str) -> dict[str, Json]:
-            version = register(connection, work.ledger, self.name, model)
-            for name in self.aliases():
-                move_alias(connection, work.ledger, self.name, name, version, run=work.run)
+            version = register(connection, work.ledger, name, model)
+            for alias in self.aliases():
+                move_alias(connection, work.ledger, name, alias, version, run=work.run)
             return {"version": version}
 
-        digest = hashlib.sha256(f"{self.name} {model.digest}".encode()).hexdigest()
-        return Made(digest, figures={"name": self.name, "model": model.digest}, commits=[commit])
+        digest = hashlib.sha256(f"{name} {model.digest}".encode()).hexdigest()
+        return Made(digest, figures={"name": name, "model": model.digest}, commits=[commit])

@@ -22,9 +22,9 @@ class Train:
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ()
 
-    model: Any
+    model: Any = None
     """What is trained: raypipe.Booster, raypipe.Mlp, raypipe.Logistic. Set by the slot `model`."""
-    label: str
+    label: str | None = None
     """The label's column. Set by the slot `label`."""
     table: Ref[Table] = Ref("transform")
     """The step whose table holds the features."""
@@ -44,11 +44,13 @@ class Train:
         """A model that fits at once takes no epochs: the settings that only epochs use say nothing about it."""
         from raypipe.train import model
 
-        kind = getattr(model, settings["model"]["_target_"].rpartition(".")[2], None)
+        kind = getattr(model, (settings.get("model") or {}).get("_target_", "").rpartition(".")[2], None)
         unused = () if getattr(kind, "takes_epochs", True) else ("epochs", "early_stopping")
         return {k: v for k, v in settings.items() if k not in unused}
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
+        if self.model is None or self.label is None:
+            return [Problem(where, "needs a model and a label.")]
         low = [Problem(f"{where}.epochs", f"found {self.epochs}, expected at least 1.")] if self.epochs < 1 else []
         names = [] if self.classes is None or len(self.classes) == 2 else [Problem(f"{where}.classes", "expected two names, the negative class first.")]
         model = [Problem(f"model.{p.where}", p.what) for p in self.model.problems()] if hasattr(self.model, "problems") else []
@@ -112,7 +114,7 @@ class Train:
 
         inputs = tuple(Field(f["name"], f["type"], f["nullable"]) for f in table.figures["inputs"])
         features = TableSchema.from_json(table.schema).features or ()
-        return Signature(inputs, tuple(features), self.label, fitted.classes, fitted.positive)
+        return Signature(inputs, tuple(features), self.label or "", fitted.classes, fitted.positive)
 
 
 def _checkpoints(fingerprint: str) -> str:

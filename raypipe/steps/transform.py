@@ -36,7 +36,7 @@ class Transform:
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow", "numpy")
 
-    label: str
+    label: str | None = None
     """The label's column: it goes round the chain. Set by the slot `label`."""
     entries: dict[str, Any] = field(default_factory=dict)
     """Name -> transform, or function of the user's from `pa.Table` to `pa.Table`, in order."""
