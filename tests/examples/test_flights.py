@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
+import os
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +16,8 @@ import pyarrow.parquet
 import pytest
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "flights"
+LEAK = "transform.inputs.columns=[scheduled_at,dep_delay]"
+"""An override as the README shows it."""
 NOON = datetime(2013, 7, 4, 12, tzinfo=UTC)
 
 
@@ -141,3 +146,23 @@ def test_a_run_that_breaks_off_leaves_nothing(tmp_path: Path, monkeypatch: pytes
     with pytest.raises(FileNotFoundError):
         prepare.prepare(tmp_path / "data")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_config_and_the_python_are_one_pipeline(monkeypatch: pytest.MonkeyPatch):
+    from raypipe.config.compose import compose
+    from raypipe.pipeline.assemble import assemble
+
+    monkeypatch.syspath_prepend(EXAMPLE)
+    composed = assemble(compose(EXAMPLE / "conf", "flights").values, (EXAMPLE,))
+    assert module("pipeline").pipeline == composed
+
+
+def test_what_is_known_only_afterwards_is_refused_before_anything_starts(tmp_path: Path):
+    done = subprocess.run(
+        [sys.executable, "-m", "raypipe", "check", "-cd", str(EXAMPLE / "conf"), "-cn", "flights", LEAK],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "RAYPIPE_LEDGER": f"sqlite:///{tmp_path}/ledger.db", "RAYPIPE_STORE": str(tmp_path / "store")},
+    )
+    assert done.returncode == 2, done.stderr
+    assert "dep_delay" in done.stderr + done.stdout
