@@ -103,7 +103,10 @@ def _plain(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
 
 
 def _integers(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    return pa.array([_whole(v) if isinstance(v, float) else v for v in values], type_)
+    # Asked of Arrow itself, 1.5 would be 1.
+    if float in set(map(type, values)):
+        values = [_whole(v) if isinstance(v, float) else v for v in values]
+    return pa.array(values, type_)
 
 
 def _whole(value: float) -> int:
@@ -113,7 +116,10 @@ def _whole(value: float) -> int:
 
 
 def _numbers(values: Sequence[Any], type_: pa.DataType) -> pa.Array:
-    array = pa.array([None if v is None else float(v) for v in values], pa.float64())
+    try:
+        array = pa.array(values, pa.float64())
+    except pa.ArrowInvalid:  # an integer beyond 2**53, which Arrow wants exact
+        array = pa.array([None if v is None else float(v) for v in values], pa.float64())
     array = array if type_ == pa.float64() else array.cast(type_, safe=False)
     # After the cast: 1e300 is finite as a double and infinite as a float32.
     if np.isinf(array.to_numpy(zero_copy_only=False)).any():

@@ -18,6 +18,13 @@ if TYPE_CHECKING:
     from raypipe.serve.desired import Desired
 
 
+class Prediction(msgspec.Struct, gc=False):
+    """The answer to one record."""
+
+    class_: str = msgspec.field(name="class")
+    probability: float
+
+
 @dataclass(frozen=True)
 class Answer:
     """The answer to one request: JSON, and how many records it answers."""
@@ -42,7 +49,7 @@ class Served:
         except DataError as error:
             raise Refused(422, f"The model cannot answer: {error}") from error
         classes, probabilities = predicted["prediction"].to_pylist(), predicted["probability"].to_pylist()
-        predictions = [{"class": c, "probability": p} for c, p in zip(classes, probabilities, strict=True)]
+        predictions = list(map(Prediction, classes, probabilities))
         return Answer(msgspec.json.encode({"predictions": predictions, "model": self.model}), len(predictions))
 
     @property
