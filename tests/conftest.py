@@ -108,3 +108,32 @@ def _unprivileged() -> pwd.struct_passwd | None:
         except KeyError:
             continue
     return None
+
+
+@pytest.fixture(scope="session")
+def churn_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project that `raypipe init` makes, run once without Ray. Read only: tests that change it take `churn`."""
+    from raypipe.cli.main import main
+
+    folder = tmp_path_factory.mktemp("projects") / "churn"
+    assert main(["init", str(folder)]) == 0
+    assert main(["run", "-cd", str(folder / "conf"), "cluster=debug"]) == 0
+    return folder
+
+
+@pytest.fixture
+def churn(churn_once: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of that project with its ledger and store, as the working directory."""
+    shutil.copytree(churn_once, tmp_path / "churn")
+    monkeypatch.chdir(tmp_path / "churn")
+    return tmp_path / "churn"
+
+
+@pytest.fixture
+def fresh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The same project as `raypipe init` made it, never run, as the working directory."""
+    from raypipe.cli.main import main
+
+    assert main(["init", str(tmp_path / "churn")]) == 0
+    monkeypatch.chdir(tmp_path / "churn")
+    return tmp_path / "churn"

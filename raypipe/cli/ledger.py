@@ -20,7 +20,9 @@ def runs(options: argparse.Namespace) -> int:
         return _one_run(scene, options)
     found = scene.ledger.runs(options.limit)
     rows = [(r.id, r.pipeline, _styled(r.state), r.exit_code if r.exit_code is not None else "", r.who, r.command) for r in found]
-    return _show(options, [dataclasses.asdict(r) for r in found], ("run", "pipeline", "state", "exit", "who", "command"), rows, "no runs yet")
+    return _show(
+        options, [dataclasses.asdict(r) for r in found], ("run", "pipeline", "state", "exit", "who", "command"), rows, "no runs yet"
+    )
 
 
 def tables(options: argparse.Namespace) -> int:
@@ -108,7 +110,9 @@ def _one_model(scene: Scene, options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({**dataclasses.asdict(version), "run": artifact.run, "figures": figures}, indent=2))
         return 0
-    console().print(f"{version.name} version {version.version}, from run {artifact.run}, registered {version.created_at[:19]} by {version.who}")
+    console().print(
+        f"{version.name} version {version.version}, from run {artifact.run}, registered {version.created_at[:19]} by {version.who}"
+    )
     print(report(figures) if figures else "not evaluated")
     return 0
 
@@ -139,7 +143,9 @@ def _snapshot(snapshot: Any) -> dict[str, Any]:
 
 
 def _styled(state: str) -> str:
-    style = {"DONE": "green", "RUNNING": "cyan", "REFUSED": "yellow", "FAILED": "red", "INTERRUPTED": "red"}.get(state, STYLES.get(state, ""))
+    style = {"DONE": "green", "RUNNING": "cyan", "REFUSED": "yellow", "FAILED": "red", "INTERRUPTED": "red"}.get(
+        state, STYLES.get(state, "")
+    )
     return f"[{style}]{state}[/{style}]" if style else state
 
 

@@ -129,7 +129,13 @@ def _verb(verbs: argparse._SubParsersAction, name: str, module: str, function: s
 def _config(parser: argparse.ArgumentParser) -> argparse.ArgumentParser:
     parser.add_argument("-cd", "--config-dir", default="conf", help="folder of the config; its parent is the project (default: conf)")
     parser.add_argument("-cn", "--config-name", help="name of the config; may be left out where the folder holds one")
-    parser.add_argument("--sample", type=float, default=1.0, metavar="SHARE", help="take only this share of the rows, e.g. 0.01; changes nothing in the world")
+    parser.add_argument(
+        "--sample",
+        type=float,
+        default=1.0,
+        metavar="SHARE",
+        help="take only this share of the rows, e.g. 0.01; changes nothing in the world",
+    )
     parser.set_defaults(composes=True)
     return parser
 

@@ -36,7 +36,9 @@ def _name(scene: Scene, name: str | None) -> str:
     if name is None and len(known) == 1:
         return known[0]
     if name is None:
-        raise ConfigError(f"which model? Deployed are: {', '.join(known)}." if known else "no model is deployed yet: `raypipe run` deploys one.")
+        raise ConfigError(
+            f"which model? Deployed are: {', '.join(known)}." if known else "no model is deployed yet: `raypipe run` deploys one."
+        )
     if name not in known:
         raise ConfigError(f"no model '{name}' is deployed.{nearest(name, known)}")
     return name

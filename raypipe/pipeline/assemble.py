@@ -66,7 +66,9 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
         elif step is not None:
             raw[name] = dict(step)
     if not raw and not problems:
-        problems.append(Problem("source", "the pipeline has no step: give it a source, e.g. source: {_target_: raypipe.Csv, path: data.csv}."))
+        problems.append(
+            Problem("source", "the pipeline has no step: give it a source, e.g. source: {_target_: raypipe.Csv, path: data.csv}.")
+        )
     return raw, problems
 
 
@@ -75,16 +77,24 @@ def _source(values: Mapping[str, Any], search: Sequence[Path]) -> dict[str, Json
     if shape(source["_target_"], search).canonical == INGEST:
         return source
     table = source.pop("table", None)
-    return {"_target_": INGEST, "source": source} | ({"contract": values["contract"]} if values.get("contract") else {}) | ({"table": table} if table else {})
+    return (
+        {"_target_": INGEST, "source": source}
+        | ({"contract": values["contract"]} if values.get("contract") else {})
+        | ({"table": table} if table else {})
+    )
 
 
 def _model_life(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, dict[str, Json]]:
-    life = {slot: {"_target_": SLOTS[slot], **(values.get(slot) or {})} for slot in SLOTS if slot != "split" and values.get(slot, {}) is not None}
+    life = {
+        slot: {"_target_": SLOTS[slot], **(values.get(slot) or {})}
+        for slot in SLOTS
+        if slot != "split" and values.get(slot, {}) is not None
+    }
     if not values.get("label"):
         problems.append(Problem("label", "a model but no label: name the column that it is to predict, e.g. label: late."))
         return life
     if "transform" in life:
-        life["transform"] = _transform(values["transform"] or {}, values["label"], problems)
+        life["transform"] = _transform(values.get("transform") or {}, values["label"], problems)
     if "train" in life:
         life["train"] |= {"model": values["model"], "label": values["label"]}
     name = (life.get("register") or {}).get("name") or values["name"]

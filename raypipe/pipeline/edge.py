@@ -44,7 +44,10 @@ def output_kind(found: Shape) -> str | None:
 def kind_problems(nodes: Mapping[str, Node], shapes: Mapping[str, Shape]) -> list[Problem]:
     """Edges that would carry another kind than the step wants, and steps that do not say what they make."""
     problems = [
-        Problem(name, f"{s.canonical} is no step: its `run` must be annotated with what it makes, e.g. `-> Made[Table]`.{nearest(k or '', KINDS)}")
+        Problem(
+            name,
+            f"{s.canonical} is no step: its `run` must be annotated with what it makes, e.g. `-> Made[Table]`.{nearest(k or '', KINDS)}",
+        )
         for name, s in shapes.items()
         if (k := output_kind(s)) not in KINDS
     ]

@@ -40,9 +40,15 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
         elif found.uncached:
             uncached.append(found.uncached)
         else:
-            code |= found.parts | found.reads
-            versions |= _versions(found.distributions)
-    document = {"step": node.target, "settings": _identity_settings(node, search), "revisions": revisions, "code": code, "versions": versions}
+            code |= {**found.parts, **found.reads}
+            versions |= found.distributions
+    document = {
+        "step": node.target,
+        "settings": _identity_settings(node, search),
+        "revisions": revisions,
+        "code": code,
+        "versions": versions,
+    }
     return document | ({"uncached": uncached} if uncached else {})
 
 

@@ -58,7 +58,9 @@ def _component(value: Any) -> Json:
     if dataclasses.is_dataclass(value):
         fields = [f for f in dataclasses.fields(value) if f.init and not _is_default(f, getattr(value, f.name))]
         return {"_target_": import_path(type(value)), **{f.name: lower(getattr(value, f.name)) for f in fields}}
-    raise ConfigError(f"a {type(value).__name__} cannot be part of a pipeline: use JSON values, dataclasses, functions or functools.partial.")
+    raise ConfigError(
+        f"a {type(value).__name__} cannot be part of a pipeline: use JSON values, dataclasses, functions or functools.partial."
+    )
 
 
 def _is_default(f: dataclasses.Field[Any], value: Any) -> bool:

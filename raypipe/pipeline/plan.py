@@ -166,4 +166,3 @@ def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], pri
 def _names(names: list[str]) -> str:
     quoted = [f"'{n}'" for n in dict.fromkeys(names)]
     return quoted[0] if len(quoted) == 1 else f"{', '.join(quoted[:-1])} and {quoted[-1]}"
-

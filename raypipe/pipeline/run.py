@@ -33,8 +33,13 @@ class RunResult:
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        lines = [f"  {n}: {s.standing.state if s.standing and not s.made else s.state}{' ' + s.why if s.why else ''}" for n, s in self.steps.items()]
-        return "\n".join([f"{self.pipeline}: run {self.id} {self.state} in {self.seconds:.1f} s{': ' + self.error if self.error else ''}", *lines])
+        lines = [
+            f"  {n}: {s.standing.state if s.standing and not s.made else s.state}{' ' + s.why if s.why else ''}"
+            for n, s in self.steps.items()
+        ]
+        return "\n".join(
+            [f"{self.pipeline}: run {self.id} {self.state} in {self.seconds:.1f} s{': ' + self.error if self.error else ''}", *lines]
+        )
 
     def __getitem__(self, step: str) -> Artifact:
         artifact = self.steps[step].artifact

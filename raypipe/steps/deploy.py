@@ -52,11 +52,13 @@ class Deploy:
         if row is None or champion is None:
             return Standing("lost", "the endpoint is not recorded any more")
         if (row.version, champion.version) != (version, version) or row.settings != artifact.figures["settings"]:
-            moved = champion if champion.version != version else row
-            when, by = (moved.moved_at, moved.moved_by) if moved is champion else (row.set_at, row.set_by)
-            if moved.by_run:
+            champion_moved = champion.version != version
+            when, by = (champion.moved_at, champion.moved_by) if champion_moved else (row.set_at, row.set_by)
+            if champion.by_run if champion_moved else row.by_run:
                 return Standing("lost", f"a later run set version {row.version}")
-            return Standing("held", f"version {champion.version} was set by {by} at {when}; it stays until the pipeline makes another model")
+            return Standing(
+                "held", f"version {champion.version} was set by {by} at {when}; it stays until the pipeline makes another model"
+            )
         holder = look.ledger.holder(f"serve:{name}")
         if holder is not None and serving(holder[0], name) == version:
             return Standing("in place", f"version {version} answers at {holder[0]}")

@@ -75,7 +75,9 @@ class _Call:
         from raypipe.data.table import read_fragments
 
         function = UserCode(self.target, {}, self.recorded).load()
-        result = function(**{name: read_fragments(self.store, part.fragments, part.schema) for name, part in tables.items()}, **self.settings)
+        result = function(
+            **{name: read_fragments(self.store, part.fragments, part.schema) for name, part in tables.items()}, **self.settings
+        )
         if not isinstance(result, pa.Table):
             raise DataError(f"function {self.target} returned {type(result).__name__}, expected a pyarrow.Table")
         return [(f, result.schema, None) for f in write_rows(self.store, self.path, result)]

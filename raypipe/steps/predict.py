@@ -31,7 +31,11 @@ class Predict:
     def check(self, where: str, table: Columns | None = None, model: Columns | None = None) -> list[Problem]:
         if table is None or table.names is None:
             return []
-        return [Problem(f"{where}.keep", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}") for c in self.keep if c not in table.names]
+        return [
+            Problem(f"{where}.keep", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}")
+            for c in self.keep
+            if c not in table.names
+        ]
 
     def columns(self, table: Columns, model: Columns | None = None) -> Columns:
         return Columns((*self.keep, "prediction", "probability"), {"prediction": "string", "probability": "double"})

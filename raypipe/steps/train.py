@@ -52,7 +52,11 @@ class Train:
         if self.model is None or self.label is None:
             return [Problem(where, "needs a model and a label.")]
         low = [Problem(f"{where}.epochs", f"found {self.epochs}, expected at least 1.")] if self.epochs < 1 else []
-        names = [] if self.classes is None or len(self.classes) == 2 else [Problem(f"{where}.classes", "expected two names, the negative class first.")]
+        names = (
+            []
+            if self.classes is None or len(self.classes) == 2
+            else [Problem(f"{where}.classes", "expected two names, the negative class first.")]
+        )
         model = [Problem(f"model.{p.where}", p.what) for p in self.model.problems()] if hasattr(self.model, "problems") else []
         types = {n: table.types[n] for n in table.features or () if n in table.types} if table else {}
         from raypipe.train.model import check_features

@@ -86,9 +86,13 @@ class Transform:
         from raypipe.data.types import type_name
 
         if schema.split is None:
-            raise DataError(f"{work.step}: the table of '{self.table}' has no split, so there is no training part to fit on; let it read a split.")
+            raise DataError(
+                f"{work.step}: the table of '{self.table}' has no split, so there is no training part to fit on; let it read a split."
+            )
         if self.label not in schema.arrow.names:
-            raise DataError(f"{work.step}: there is no label '{self.label}' among the columns of '{self.table}': {', '.join(schema.arrow.names)}.")
+            raise DataError(
+                f"{work.step}: there is no label '{self.label}' among the columns of '{self.table}': {', '.join(schema.arrow.names)}."
+            )
         types = {f.name: type_name(f.type) for f in schema.arrow}
         problems = self.check(work.step, Columns(tuple(schema.arrow.names), types, frozenset(schema.known_afterwards)))
         if problems:
@@ -116,7 +120,10 @@ class Transform:
 
 def load_functions(entries: Mapping[str, Any], recorded: Mapping[str, Json]) -> dict[str, Any]:
     """The entries with the functions of the user's loaded from their recorded source."""
-    return {n: replace(e, function=UserCode(e.target, {}, recorded[e.target]).load()) if getattr(e, "target", None) else e for n, e in entries.items()}
+    return {
+        n: replace(e, function=UserCode(e.target, {}, recorded[e.target]).load()) if getattr(e, "target", None) else e
+        for n, e in entries.items()
+    }
 
 
 def _inputs(fitted: FittedChain, parts: list[Fragment]) -> list[Json]:
@@ -137,8 +144,9 @@ class _Fit:
     split: Json
 
     def __getstate__(self) -> dict[str, Any]:
-        chain = replace(self.stage.chain, entries={n: replace(e, function=None) if hasattr(e, "function") else e for n, e in self.stage.chain.entries.items()})
-        return {**self.__dict__, "stage": replace(self.stage, chain=chain)}
+        entries: dict[str, Any] = dict(self.stage.chain.entries)
+        bare = {n: replace(e, function=None) if hasattr(e, "function") else e for n, e in entries.items()}
+        return {**self.__dict__, "stage": replace(self.stage, chain=replace(self.stage.chain, entries=bare))}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         chain: Chain = state["stage"].chain
