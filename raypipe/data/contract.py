@@ -146,10 +146,8 @@ def fit(table: pa.Table, types: Mapping[str, pa.DataType], who: str, exact: bool
 
 
 def bound(value: Any, type: pa.DataType) -> pa.Scalar:
-    """A bound as a value of that type; times are parsed from ISO text."""
-    if isinstance(value, str) and not is_text(type):
-        return pa.array([value]).cast(type)[0]
-    return pa.scalar(value, type)
+    """A bound as what a column of that type is compared with: times parsed from ISO text, numbers as they are."""
+    return pa.array([value]).cast(type)[0] if isinstance(value, str) else pa.scalar(value)
 
 
 def whole(pattern: str) -> str:

@@ -3,293 +3,223 @@
 from __future__ import annotations
 
 import hashlib
-import json
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from sqlalchemy import Connection, delete, insert, select
 
-from raypipe.core import schema as ledger_schema
-from raypipe.core.artifact import Json, Table
+from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
+from raypipe.core.schema import canonical
 from raypipe.core.step import Look, Made, Work
-from raypipe.data.contract import Contract, merge, words
-from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data import progress
+from raypipe.data.contract import Contract
+from raypipe.data.findings import Place, breaches, examine, merge, words
+from raypipe.data.fragment import Fragment, read_fragment
+from raypipe.data.intake import Intake, Taken
 from raypipe.data.map import map_fragments
-from raypipe.data.rows import FRAGMENT_ROWS
 from raypipe.data.snapshot import Snapshot
 from raypipe.data.source import Source, SourceFile, list_files, read_batches, state
+from raypipe.data.table import TableSchema, fragments, latest, made
 
 if TYPE_CHECKING:
-    from raypipe.core.ledger import Ledger
     from raypipe.core.store import Store
 
-taken_files = ledger_schema.ingested_files
-
-
-@dataclass(frozen=True)
-class _Taken:
-    """What became of one file: its fragments, its rows, and what the contract found."""
-
-    file: SourceFile
-    fragments: tuple[Fragment, ...]
-    schema: pa.Schema
-    num_read: int
-    num_sampled: int
-    num_dropped: int
-    findings: list[Json]
+REVISION = 1
+"""Raised when the same files and settings would give other rows."""
+NUM_PROBLEMS = 30
+"""Lines of problems that are told of one batch."""
 
 
 def source_state(look: Look, source: Source, table: str) -> Json:
-    """What a plan compares: a digest over the files' paths, sizes and content, and how many there are."""
-    files = list_files(source, look.project_path, {f.path: f for _, f in _progress(look.ledger, table)})
+    """What a plan compares: how many files there are, and a digest over their paths, sizes and content."""
+    files = list_files(source, look.project_path, {t.file.path: t.file for t in progress.taken_files(look.ledger, table)})
     return {"files": len(files), "state": state(files)}
 
 
 def ingest(work: Work, source: Source, contract: Contract | None, table: str) -> Made[Table]:
-    """Takes the files that the table does not hold yet. DataError with every file and row that the contract refuses; nothing is kept then."""
-    from raypipe.data.table import TableSchema, latest, made
+    """Takes the files that the table does not hold yet, each exactly once; with other settings than before all of them, anew.
 
-    key = _key(source, contract, work.sample)
-    before = [f for k, f in _progress(work.ledger, table) if k == key]
-    files = list_files(source, work.project_path, {f.path: f for f in before})
-    _refuse_changed(before, files)
-    new = [f for f in files if f.path not in {b.path for b in before}]
-    work.report(f"{len(new)} new of {len(files)} files")
-    kernel = _Take(work.store, work.path, source, contract, work.project_path, work.sample)
+    DataError, and nothing is kept, for a file that cannot be read or does not fit, a file that changed or vanished since it was taken, rows
+    that break the contract: every one of them, by name.
+    """
+    key = ingest_key(source, contract, work.sample)
+    base = _base(work, table, key)
+    files = list_files(source, work.project_path, base.files)
+    _refuse_changed(base.files, files)
+    new = [file for file in files if file.path not in base.files]
+    work.report(f"{len(new):,} new of {len(files):,} files")
+    types = _types(work, source, contract, base, files)
+    kernel = Intake(work.store, work.path, source, types, contract, work.project_path, work.sample)
     taken = map_fragments(kernel, list(enumerate(new)), inline=work.inline)
-    appends = latest(work.ledger, table) if before else None
-    figures = _reconciled(taken, contract, appends)
-    _refuse_breaches(work, contract, figures, taken, before, table)
-    arrow = _common_schema(taken) if taken else _schema_before(work.ledger, appends)
+    _refuse_problems(taken)
+    parts = [fragment for t in taken for fragment in t.fragments]
+    figures = _figures(taken) | _judged(work, contract, base, taken)
+    _refuse_no_rows(work, source, base, parts)
+    rows = [(t.file, t.num_kept) for t in taken]
+    schema = TableSchema(pa.schema(list(types.items())), contract.known_afterwards if contract else ())
     return made(
         work,
         table,
-        TableSchema(arrow, contract.known_afterwards if contract else ()),
-        [fragment for t in taken for fragment in t.fragments],
-        mode="append" if appends else "overwrite",
-        before=appends,
+        schema,
+        parts,
+        mode="append" if base.snapshot else "overwrite",
+        before=base.snapshot,
         figures=figures,
-        commits=[_commit_progress(work.project, table, key, taken, appends)],
+        commits=[progress.record(work.project, table, key, rows, anew=base.snapshot is None)],
     )
 
 
 def findings_of(work: Work, contract: Contract, table: Table) -> dict[str, Json]:
-    """The report on a table: of the pass that wrote it, or of one more where the contract has changed since."""
-    from raypipe.data.table import fragments
-
+    """`passed`, `rules` (every rule with its figure), `rows`, `summary` (lines): of the pass that wrote the table, or of another one where
+    this contract was not the one that it was written under. DataError with every rule that is broken and fails."""
     written = table.figures.get("contract")
     if written and written["digest"] == contract.digest():
         rules = written["rules"]
     else:
         parts = fragments(work.ledger, table)
-        rules = merge(map_fragments(_Check(work.store, contract), parts, inline=work.inline))
-        rules = [*rules, *_repeated(work.store, contract, parts)]
-    failed = [r for r in rules if r["on_breach"] == "fail"]
-    summary = [words(r, table.num_rows) for r in rules] or [f"{len(contract.columns)} columns, no rule broken"]
-    return {"passed": not failed and table.num_rows >= contract.min_rows, "rules": rules, "rows": table.num_rows, "summary": summary}
+        rules = merge(map_fragments(_Examine(work.store, contract), parts, inline=work.inline))
+        rules = [*rules, *_unique(work, contract, parts, {})]
+    _refuse_breaches(contract, rules, table.num_rows)
+    broken = [words(rule) for rule in rules if rule["figure"]]
+    return {"passed": True, "rules": rules, "rows": table.num_rows, "summary": broken or [f"{len(rules)} rules, none broken"]}
+
+
+def ingest_key(source: Source, contract: Contract | None, sample: float) -> str:
+    """sha256 of what shapes the rows; with another one a table is made anew."""
+    settings = asdict(source)  # type: ignore[call-overload]
+    shapes = contract.shapes_rows() if contract else None
+    document = [REVISION, type(source).__name__, source.revision, settings, shapes, sample]
+    return hashlib.sha256(canonical(document).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
-class _Take:
-    """One file -> its fragments. It travels to a task."""
+class _Base:
+    """What the table holds already of this source, taken in this way; nothing where it is made anew."""
 
-    store: Store
-    path: str
-    source: Source
-    contract: Contract | None
-    project_path: Path
-    sample: float
-
-    def __call__(self, item: tuple[int, SourceFile]) -> _Taken:
-        number, file = item
-        writer = _Writer(self.store, f"{self.path}/file-{number:05d}")
-        num_read = num_sampled = 0
-        findings: list[list[Json]] = []
-        for rows in read_batches(self.source, self.project_path, file, self.contract.types() if self.contract else {}):
-            rows, first_row = self._fitted(rows, file), num_read
-            num_read += rows.num_rows
-            rows = _sampled(rows, file.path, first_row, self.sample)
-            num_sampled += rows.num_rows
-            if self.contract:
-                rows, found = self.contract.check(rows, file.path, first_row)
-                findings.append(found)
-            writer.add(rows)
-        fragments, arrow, num_kept = writer.end()
-        return _Taken(file, fragments, arrow, num_read, num_sampled, num_sampled - num_kept, merge(findings))
-
-    def _fitted(self, rows: pa.Table, file: SourceFile) -> pa.Table:
-        try:
-            return self.contract.fit(rows) if self.contract else rows
-        except DataError as error:
-            raise DataError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from None
+    snapshot: Snapshot | None = None
+    files: Mapping[str, SourceFile] = field(default_factory=dict)
+    fragments: Sequence[Fragment] = ()
+    table: Table | None = None
 
 
-class _Writer:
-    """Collects rows and writes a fragment whenever there are enough: memory is bounded by one."""
+def _base(work: Work, table: str, key: str) -> _Base:
+    taken = [t for t in progress.taken_files(work.ledger, table) if t.key == key]
+    found = latest(work.ledger, table) if taken else None
+    artifact = work.ledger.artifact(found.artifact) if found else None
+    if found is None or not isinstance(artifact, Table):
+        return _Base()
+    if found.id != max(t.snapshot for t in taken):
+        work.report(f"table {table} was written by another step since: all files are read anew")
+        return _Base()
+    parts = fragments(work.ledger, _at(artifact, found))
+    lost = [f.path for f in parts if not work.store.holds(File(f.path, f.size, f.sha256))]
+    if lost:
+        work.report(f"{len(lost):,} fragments of table {table} are not in the store any more: all files are read anew")
+        return _Base()
+    return _Base(found, {t.file.path: t.file for t in taken}, parts, artifact)
 
-    def __init__(self, store: Store, path: str):
-        self.store, self.path = store, path
-        self.waiting: list[pa.Table] = []
-        self.fragments: list[Fragment] = []
 
-    def add(self, rows: pa.Table) -> None:
-        self.waiting.append(rows)
-        if sum(t.num_rows for t in self.waiting) >= FRAGMENT_ROWS:
-            self._flush()
+def _at(artifact: Table, snapshot: Snapshot) -> Table:
+    return replace(artifact, figures={**artifact.figures, "table": snapshot.name, "snapshot": snapshot.id})
 
-    def end(self) -> tuple[tuple[Fragment, ...], pa.Schema, int]:
-        self.schema = self.waiting[0].schema if self.waiting else self.schema
-        if self.waiting:
-            self._flush()
-        return tuple(self.fragments), self.schema, sum(f.num_rows for f in self.fragments)
 
-    def _flush(self) -> None:
-        table = pa.concat_tables(self.waiting)
-        self.schema = table.schema
-        self.waiting = []
-        self.fragments.append(write_fragment(self.store, f"{self.path}-{len(self.fragments):03d}.parquet", table))
+def _refuse_changed(before: Mapping[str, SourceFile], files: Sequence[SourceFile]) -> None:
+    now = {file.path: file for file in files}
+    by_content = {file.sha256: file.path for file in files}
+    advice = "Put it back as it was and bring what is new as a new file, or take everything anew into another table (setting `table`)."
+    told = []
+    for path, file in before.items():
+        if path not in now:
+            where = f"; {by_content[file.sha256]} has its content" if file.sha256 in by_content else ""
+            told.append(f"{path}: its rows were taken, and it is not there any more{where}. {advice}")
+        elif now[path].sha256 != file.sha256:
+            told.append(f"{path}: its rows were taken, and its content has changed since. {advice}")
+    if told:
+        raise DataError("\n".join(told))
+
+
+def _types(work: Work, source: Source, contract: Contract | None, base: _Base, files: Sequence[SourceFile]) -> dict[str, pa.DataType]:
+    """The columns of the table: the contract's; what it leaves open, those of the table as it is, or of the first file."""
+    stated = contract.types() if contract else {}
+    if contract and contract.exact:
+        return stated
+    if base.table is not None:
+        schema = TableSchema.from_json(base.table.schema).arrow
+    else:
+        schema = next(read_batches(source, work.project_path, files[0], stated)).schema
+    return stated | {f.name: f.type for f in schema if f.name not in stated}
+
+
+def _refuse_problems(taken: Sequence[Taken]) -> None:
+    told = [line for t in taken for line in t.problems]
+    if told:
+        more = [f"... and {len(told) - NUM_PROBLEMS:,} more"] if len(told) > NUM_PROBLEMS else []
+        raise DataError("\n".join([*told[:NUM_PROBLEMS], *more]))
+
+
+def _figures(taken: Sequence[Taken]) -> dict[str, Json]:
+    return {
+        "new_files": len(taken),
+        "rows_read": sum(t.num_read for t in taken),
+        "rows_sampled": sum(t.num_sampled for t in taken),
+        "rows_dropped": sum(t.num_sampled - t.num_kept for t in taken),
+    }
+
+
+def _judged(work: Work, contract: Contract | None, base: _Base, taken: Sequence[Taken]) -> dict[str, Json]:
+    """The contract's figures over the whole table, where all of it was taken under this contract. DataError where it is broken."""
+    if contract is None:
+        return {}
+    new = [fragment for t in taken for fragment in t.fragments]
+    names = {fragment.path: t.file.path for t in taken for fragment in t.fragments}
+    found = [*merge([t.findings for t in taken]), *_unique(work, contract, [*base.fragments, *new], names)]
+    _refuse_breaches(contract, found, sum(f.num_rows for f in (*base.fragments, *new)))
+    for what, done in (("drop", "dropped"), ("warn", "kept")):
+        for text in breaches(found, what):
+            work.report(f"{text}: {done}")
+    if base.table is None:
+        return {"contract": {"digest": contract.digest(), "rules": found}}
+    before = base.table.figures.get("contract")
+    if not before or before["digest"] != contract.digest():
+        return {}
+    earlier = [rule for rule in before["rules"] if rule["rule"] != "unique"]
+    return {"contract": {"digest": contract.digest(), "rules": merge([earlier, found])}}
+
+
+def _unique(work: Work, contract: Contract, parts: Sequence[Fragment], names: Mapping[str, str]) -> list[Json]:
+    if not any(column.unique for column in contract.columns.values()):
+        return []
+    from raypipe.data.unique import repeated
+
+    told = {fragment.path: names.get(fragment.path, "rows taken before") for fragment in parts}
+    return repeated(work.store, contract, parts, told, work.inline)
+
+
+def _refuse_breaches(contract: Contract, rules: Sequence[Json], num_rows: int) -> None:
+    told = breaches(rules, "fail")
+    if num_rows < contract.min_rows:
+        told.append(f"the table has {num_rows:,} rows, the contract asks for at least {contract.min_rows:,}")
+    if told:
+        raise DataError("\n".join(told))
+
+
+def _refuse_no_rows(work: Work, source: Source, base: _Base, parts: Sequence[Fragment]) -> None:
+    if not parts and not base.fragments:
+        where = f"a sample of {work.sample:g} of its rows" if work.sample < 1 else "what is left of its rows"
+        raise DataError(f"{source.path}: {where} is empty: there is nothing to make a table of")
 
 
 @dataclass(frozen=True)
-class _Check:
-    """A fragment -> what another contract finds in it."""
+class _Examine:
+    """A fragment -> what a contract finds in it. It travels to a task."""
 
     store: Store
     contract: Contract
 
     def __call__(self, fragment: Fragment) -> list[Json]:
+        import numpy as np
+
         rows = self.contract.fit(read_fragment(self.store, fragment))
-        return self.contract.check(rows, fragment.path, 0)[1]
-
-
-def _sampled(rows: pa.Table, path: str, first_row: int, share: float) -> pa.Table:
-    """The rows whose hash of file and number lies below the share: the same ones each time."""
-    if share >= 1:
-        return rows
-    import numpy as np
-
-    # The finaliser of splitmix64 (Steele, Lea and Flood 2014) over row number and file.
-    x = np.arange(first_row, first_row + rows.num_rows, dtype=np.uint64) + np.uint64(zlib.crc32(path.encode()) << 32)
-    for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
-        x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
-    return rows.filter(pa.array((x ^ (x >> np.uint64(31))) < np.uint64(int(share * 2**64))))
-
-
-def _refuse_changed(before: Sequence[SourceFile], files: Sequence[SourceFile]) -> None:
-    now = {f.path: f for f in files}
-    gone = [f.path for f in before if f.path not in now]
-    changed = [f.path for f in before if f.path in now and now[f.path].sha256 != f.sha256]
-    advice = "The table keeps what it took: restore the file, or take everything anew under another `table`."
-    problems = [f"{p}: was taken, and is not there any more. {advice}" for p in gone]
-    problems += [f"{p}: was taken, and its content has changed since. {advice}" for p in changed]
-    if problems:
-        raise DataError("\n".join(problems))
-
-
-def _reconciled(taken: Sequence[_Taken], contract: Contract | None, appends: Snapshot | None) -> dict[str, Json]:
-    for t in taken:
-        assert t.num_sampled == t.num_dropped + sum(f.num_rows for f in t.fragments), f"{t.file.path}: rows were lost"
-    figures: dict[str, Json] = {
-        "new_files": len(taken),
-        "rows_read": sum(t.num_read for t in taken),
-        "rows_sampled": sum(t.num_sampled for t in taken),
-        "rows_dropped": sum(t.num_dropped for t in taken),
-    }
-    if contract:
-        figures["contract"] = {"digest": contract.digest(), "rules": merge([t.findings for t in taken])}
-    return figures
-
-
-def _refuse_breaches(work: Work, contract: Contract | None, figures: dict[str, Json], taken: Sequence[_Taken], before: Sequence[SourceFile], table: str) -> None:
-    if contract is None:
-        return
-    from raypipe.data.table import snapshots
-
-    earlier = _earlier_fragments(work.ledger, table) if before and snapshots(work.ledger, table) else []
-    rules = figures["contract"]["rules"]
-    rules += _repeated(work.store, contract, [*earlier, *(f for t in taken for f in t.fragments)])
-    num_rows = figures["rows_sampled"]
-    failed = [words(r, num_rows) for r in rules if r["on_breach"] == "fail"]
-    kept = sum(f.num_rows for t in taken for f in t.fragments) + sum(f.num_rows for f in earlier)
-    if kept < contract.min_rows:
-        failed.append(f"{kept:,} rows are left, the contract asks for at least {contract.min_rows:,}.")
-    if failed:
-        raise DataError("\n".join(failed))
-    for rule in rules:
-        work.report(f"{words(rule, num_rows)}: {'dropped' if rule['on_breach'] == 'drop' else 'kept'}")
-
-
-def _repeated(store: Store, contract: Contract, parts: Sequence[Fragment]) -> list[Json]:
-    """Values of columns that must be unique and are not, over the whole snapshot; one column is in memory at a time."""
-    import pyarrow.compute as pc
-
-    found: list[Json] = []
-    for name in (n for n, c in contract.columns.items() if c.unique):
-        counts: Any = pc.value_counts(pa.chunked_array([c for p in parts for c in read_fragment(store, p, [name]).column(name).chunks]))  # type: ignore[attr-defined]
-        twice = counts.filter(pc.greater(counts.field("counts"), 1))  # type: ignore[attr-defined]
-        if len(twice):
-            rows = sum(twice.field("counts").to_pylist())
-            examples = [{"file": "the whole table", "row": "several", "value": str(v)} for v in twice.field("values")[:10].to_pylist()]
-            found.append({"column": name, "rule": "with a value that comes twice", "rows": rows, "on_breach": "fail", "examples": examples})
-    return found
-
-
-def _earlier_fragments(ledger: Ledger, table: str) -> list[Fragment]:
-    from raypipe.data.table import fragments, snapshots
-
-    artifact = ledger.artifact(snapshots(ledger, table)[0].artifact)
-    return fragments(ledger, artifact) if isinstance(artifact, Table) else []
-
-
-def _schema_before(ledger: Ledger, appends: Snapshot | None) -> pa.Schema:
-    from raypipe.data.table import TableSchema
-
-    assert appends is not None, "a source without new files has been taken before"
-    artifact = ledger.artifact(appends.artifact)
-    assert artifact is not None
-    return TableSchema.from_json(artifact.schema).arrow
-
-
-def _common_schema(taken: Sequence[_Taken]) -> pa.Schema:
-    from raypipe.data.rows import gather
-
-    return gather([(replace(t.fragments[0], path=t.file.path) if t.fragments else Fragment(t.file.path, 0, 0, ""), t.schema.remove_metadata(), None) for t in taken]).schema
-
-
-def _key(source: Source, contract: Contract | None, sample: float) -> str:
-    """What the rows of a table were taken by: with another key everything is taken anew."""
-    rows = {n: {"type": c.type, "known": c.known} | (asdict(c) if c.on_breach == "drop" else {}) for n, c in contract.columns.items()} if contract else None
-    document = [type(source).__name__, asdict(source), rows, sample]  # type: ignore[call-overload]
-    return hashlib.sha256(json.dumps(document, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _progress(ledger: Ledger, table: str) -> Iterator[tuple[str, SourceFile]]:
-    """(key, file) of everything that was taken into a table."""
-    c = taken_files.c
-    with ledger.reading() as connection:
-        query = select(taken_files).where(c.project == ledger.project, c.table_name == table).order_by(c.path)
-        rows = connection.execute(query).all()
-    return ((r.ingest_key, SourceFile(r.path, r.size, r.mtime_ns, r.sha256)) for r in rows)
-
-
-def _commit_progress(project: str, table: str, key: str, taken: Sequence[_Taken], appends: Snapshot | None) -> Any:
-    """In the transaction that publishes the snapshot: the files are taken, each once."""
-
-    def commit(connection: Connection, artifact_id: str) -> Mapping[str, Json] | None:
-        from raypipe.data.snapshot import latest
-
-        snapshot = latest(connection, project, table)
-        assert snapshot is not None, "the catalog's commit comes first"
-        if appends is None:
-            connection.execute(delete(taken_files).where(taken_files.c.project == project, taken_files.c.table_name == table))
-        for t in taken:
-            row = {"project": project, "table_name": table, "ingest_key": key, "num_rows": sum(f.num_rows for f in t.fragments), "snapshot_id": snapshot.id}
-            connection.execute(insert(taken_files).values(**row, **asdict(t.file)))
-        return None
-
-    return commit
+        return examine(self.contract, rows, Place(fragment.path, np.arange(1, rows.num_rows + 1)))[2]

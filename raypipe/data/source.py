@@ -12,9 +12,11 @@ from typing import ClassVar, Protocol
 
 import pyarrow as pa
 
-from raypipe.core.errors import DataError
+from raypipe.core.errors import DataError, nearest
+from raypipe.data.types import is_type, parse_type
 
 BATCH_ROWS = 131_072
+"""Rows of a piece, at most."""
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,19 @@ class SourceFile:
 
 
 class Source(Protocol):
-    """Where rows come from."""
+    """Where rows come from: a frozen dataclass of settings."""
 
-    path: str
+    revision: ClassVar[int]
     suffixes: ClassVar[tuple[str, ...]]
 
+    @property
+    def path(self) -> str: ...
+
     def batches(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-        """The file's rows in pieces; `types` are those that a contract states, for formats that have none of their own."""
+        """The file's rows in pieces, at least one; `types` are those wanted, for formats that have none of their own."""
         ...
+
+    def has_rows(self, path: Path) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -49,87 +56,102 @@ class Parquet:
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
     path: str
-    """A file, a folder or a pattern, relative to the project's folder."""
+    """A file, a folder (with those below it) or a pattern, relative to the project's folder."""
     columns: list[str] | None = None
     """The columns to read; null: all."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        return _problems(self.path, self.columns)
 
     def batches(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            missing = [c for c in self.columns or () if c not in file.schema_arrow.names]
-            if missing:
-                raise DataError(f"there is no column '{missing[0]}' among {', '.join(file.schema_arrow.names)}")
-            if not file.num_row_groups:
-                yield file.schema_arrow.empty_table().select(self.columns or file.schema_arrow.names)
-            for number in range(file.num_row_groups):
-                table = file.read_row_group(number, columns=self.columns, use_threads=False)
-                yield table.select(self.columns) if self.columns else table
+            schema = file.schema_arrow.remove_metadata()
+            _require(self.columns, schema.names)
+            names = self.columns or schema.names
+            yield schema.empty_table().select(names)
+            num_rows = 0
+            for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
+                num_rows += batch.num_rows
+                yield pa.Table.from_batches([batch]).select(names).replace_schema_metadata(None)
+            if num_rows != file.metadata.num_rows:
+                raise DataError(f"{num_rows:,} rows could be read, the file says that it has {file.metadata.num_rows:,}")
+
+    def has_rows(self, path: Path) -> bool:
+        import pyarrow.parquet as pq
+
+        return pq.read_metadata(path).num_rows > 0
 
 
 @dataclass(frozen=True)
 class Csv:
-    """CSV files with a header line. A contract's types are taken; without one they are guessed from the first rows of each file."""
+    """CSV files in UTF-8 with a header line. A contract's types are taken; without one they are guessed from the first file."""
 
     revision: ClassVar[int] = 1
-    suffixes: ClassVar[tuple[str, ...]] = (".csv",)
+    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
 
     path: str
-    """A file, a folder or a pattern, relative to the project's folder."""
+    """A file, a folder (with those below it) or a pattern, relative to the project's folder."""
     columns: list[str] | None = None
     """The columns to read; null: all."""
     types: dict[str, str] = field(default_factory=dict)
     """Column -> Arrow type, where no contract states it."""
     null_values: list[str] = field(default_factory=lambda: [""])
-    """What stands for a missing value."""
+    """What stands for a missing value, quoted or not."""
     delimiter: str = ","
-    """What stands between two values."""
+    """What stands between two values: one character."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the settings."""
+        found = _problems(self.path, self.columns)
+        found += [
+            f"types.{name}: '{type}' is no type, e.g. int64, float64, string" for name, type in self.types.items() if not is_type(type)
+        ]
+        return found + ([] if len(self.delimiter) == 1 else [f"delimiter is {self.delimiter!r}, expected one character"])
 
     def batches(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-        from pyarrow import csv
+        from raypipe.data.csv_text import read
 
-        from raypipe.data.types import parse_type
+        wanted = {**types, **{name: parse_type(type) for name, type in self.types.items()}}
+        return read(path, wanted, self.columns, self.null_values, self.delimiter)
 
-        convert = csv.ConvertOptions(
-            column_types={**types, **{name: parse_type(type_) for name, type_ in self.types.items()}},
-            null_values=self.null_values,
-            strings_can_be_null=True,
-            include_columns=self.columns,
-        )
-        parse = csv.ParseOptions(delimiter=self.delimiter, invalid_row_handler=_refuse_row)
-        options = csv.ReadOptions(use_threads=False, block_size=8 << 20)
-        with csv.open_csv(path, options, parse, convert) as reader:
-            num_batches = 0
-            for batch in reader:
-                num_batches += 1
-                yield pa.Table.from_batches([batch])
-            if not num_batches:
-                yield reader.schema.empty_table()
+    def has_rows(self, path: Path) -> bool:
+        with path.open("rb") as file:
+            return sum(1 for line, _ in zip((line for line in file if line.strip()), range(2), strict=False)) > 1
 
 
 def list_files(source: Source, project_path: Path, known: Mapping[str, SourceFile]) -> list[SourceFile]:
     """The files of a source, by path; a digest is computed only where path, size and mtime are not those in `known`.
 
-    DataError for a path that is not there, a folder or pattern without files, an empty file, two files of one content, and files of
-    another kind among them, each by name.
+    DataError with everything that is wrong: a path that is not there, a folder or pattern without files, files of another kind, empty
+    files, two files of one content.
     """
-    found = [_describe(path, project_path, known) for path in _paths(source, project_path)]
-    seen: dict[str, str] = {}
-    for file in found:
-        if file.sha256 in seen:
-            raise DataError(f"{file.path}: the same content as {seen[file.sha256]}; its rows would be taken twice. Remove one of them.")
-        seen[file.sha256] = file.path
+    paths = _paths(source, project_path)
+    names = {path: _name(path, project_path) for path in paths}
+    empty = [f"{names[path]}: the file is empty (0 bytes)" for path in paths if not path.stat().st_size]
+    if empty:
+        raise DataError("\n".join(empty))
+    found = [_described(path, names[path], known) for path in paths]
+    _refuse_doubles(source, project_path, found)
     return found
 
 
 def read_batches(source: Source, project_path: Path, file: SourceFile, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
-    """The file's rows in pieces of a row group or block. DataError with the file's name where it is broken."""
+    """The file's rows in pieces, the first of which may have none. DataError with the file's name where it is broken, or is not the
+    file (any more) that was listed."""
+    path = project_path / file.path
     try:
-        yield from source.batches(project_path / file.path, types)
+        _refuse_changed(path, file)
+        yield from source.batches(path, types)
+        _refuse_changed(path, file)
     except DataError as error:
-        raise DataError(f"{file.path}: {error}") from None
+        raise DataError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from None
     except (pa.ArrowException, OSError) as error:
-        raise DataError(f"{file.path}: cannot be read: {str(error).splitlines()[0]}") from None
+        kind = type(source).__name__
+        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        raise DataError(f"{file.path}: cannot be read as {kind}: {said}. It may be cut off or damaged: fetch it again.") from None
 
 
 def state(files: Sequence[SourceFile]) -> str:
@@ -137,28 +159,67 @@ def state(files: Sequence[SourceFile]) -> str:
     return hashlib.sha256(json.dumps([[f.path, f.size, f.sha256] for f in files]).encode()).hexdigest()
 
 
+def _problems(path: str, columns: list[str] | None) -> list[str]:
+    found = [] if path else ["path is empty, expected a file, a folder or a pattern"]
+    found += [f"path is {path}: sources are read from the file system, mount or copy it"] if "://" in path else []
+    if columns is None:
+        return found
+    from raypipe.data.transform import column_problems
+
+    return found + column_problems(columns)
+
+
+def _require(columns: Sequence[str] | None, names: Sequence[str]) -> None:
+    missing = [f"no column '{name}'.{nearest(name, names)}" for name in columns or () if name not in names]
+    if missing:
+        raise DataError("\n".join(missing))
+
+
 def _paths(source: Source, project_path: Path) -> list[Path]:
     whole = project_path / source.path
     if whole.is_file():
         return [whole]
-    inside = whole.iterdir() if whole.is_dir() else map(Path, glob.glob(str(whole), recursive=True))
-    found = sorted(p for p in inside if p.is_file() and not p.name.startswith((".", "_")))
+    inside = whole.rglob("*") if whole.is_dir() else map(Path, glob.glob(str(whole), recursive=True))
+    found = sorted(path for path in inside if path.is_file() and not _is_hidden(path, whole))
     if not found:
-        what = "the folder holds no file" if whole.is_dir() else "there is no such file, folder or match"
-        raise DataError(f"{source.path}: {what} (looked in {project_path}).")
-    other = [p.name for p in found if p.suffix not in source.suffixes]
-    if other:
-        kind = type(source).__name__
-        raise DataError(f"{source.path}: {len(other)} files are no {kind}, the first is {other[0]}. Name a pattern, e.g. {source.path}/*{source.suffixes[0]}.")
+        what = "the folder holds no file" if whole.is_dir() else "there is no such file or folder, and nothing matches it as a pattern"
+        raise DataError(f"{source.path}: {what} (looked in {project_path})")
+    _refuse_others(source, found)
+    _refuse_partitions(source, whole, found)
     return found
 
 
-def _describe(path: Path, project_path: Path, known: Mapping[str, SourceFile]) -> SourceFile:
-    name = str(path.relative_to(project_path)) if path.is_relative_to(project_path) else str(path)
-    found = path.stat()
-    if not found.st_size:
-        raise DataError(f"{name}: the file is empty (0 bytes).")
-    before = known.get(name)
+def _is_hidden(path: Path, whole: Path) -> bool:
+    """As Spark and Arrow have it: what begins with . or _ is no data."""
+    parts = path.relative_to(whole).parts if whole.is_dir() else (path.name,)
+    return any(part.startswith((".", "_")) for part in parts)
+
+
+def _refuse_others(source: Source, found: Sequence[Path]) -> None:
+    other = [path.name for path in found if path.suffix.lower() not in source.suffixes]
+    if other:
+        files = (
+            f"{other[0]} is no {type(source).__name__} file" if len(other) == 1 else f"{len(other)} files are no {type(source).__name__}"
+        )
+        first = "" if len(other) == 1 else f", the first is {other[0]}"
+        raise DataError(f"{source.path}: {files}{first}. Name a pattern, e.g. {source.path.rstrip('/')}/*{source.suffixes[0]}")
+
+
+def _refuse_partitions(source: Source, whole: Path, found: Sequence[Path]) -> None:
+    """A folder named `year=2013` holds a column that is in no file."""
+    named = [part for path in found if whole.is_dir() for part in path.relative_to(whole).parts[:-1] if "=" in part]
+    if named:
+        raise DataError(
+            f"{source.path}: folders such as {named[0]} state a column by their name, which is not read: write it into the files"
+        )
+
+
+def _name(path: Path, project_path: Path) -> str:
+    return path.relative_to(project_path).as_posix() if path.is_relative_to(project_path) else path.as_posix()
+
+
+def _described(path: Path, name: str, known: Mapping[str, SourceFile]) -> SourceFile:
+    found, before = path.stat(), known.get(name)
     if before and (before.size, before.mtime_ns) == (found.st_size, found.st_mtime_ns):
         return before
     with path.open("rb") as file:
@@ -166,8 +227,23 @@ def _describe(path: Path, project_path: Path, known: Mapping[str, SourceFile]) -
     return SourceFile(name, found.st_size, found.st_mtime_ns, digest)
 
 
-def _refuse_row(row: object) -> str:
-    number = getattr(row, "number", None)
-    expected, actual = getattr(row, "expected_columns", "?"), getattr(row, "actual_columns", "?")
-    place = f"row {number}" if number is not None else f"the row '{str(getattr(row, 'text', ''))[:60]}'"
-    raise DataError(f"{place} has {actual} values, the header {expected}")
+def _refuse_doubles(source: Source, project_path: Path, files: Sequence[SourceFile]) -> None:
+    """Files of one content, unless they have no rows."""
+    first: dict[str, str] = {}
+    doubles = [(file, first[file.sha256]) for file in files if first.setdefault(file.sha256, file.path) != file.path]
+    told = [
+        f"{file.path}: has the same content as {other}, so that its rows would be taken twice. Remove one of them."
+        for file, other in doubles
+        if source.has_rows(project_path / file.path)
+    ]
+    if told:
+        raise DataError("\n".join(told))
+
+
+def _refuse_changed(path: Path, file: SourceFile) -> None:
+    """Size and mtime only: the digest was taken a moment ago."""
+    if not path.exists():
+        raise DataError("was there when the run began, and is not any more. Run again.")
+    found = path.stat()
+    if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns):
+        raise DataError("is being written: it has changed since the run began. Run again when it is complete.")
