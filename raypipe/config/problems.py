@@ -2,115 +2,170 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from raypipe.config.types import mismatch
+from raypipe.config.settings import COMPONENTS, KEYS, OPTIONAL, SUPPLIED
+from raypipe.core.annotation import components, element, misfit
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.core.shape import Parameter, Shape, shape
 from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS
 
-KEYS = ("name", "source", "contract", "label", "model", "cluster", "tracker", "steps", *SLOTS)
-"""What a config may say at its top level."""
-
-COMPONENTS = ("source", "contract", "model", "cluster", "tracker")
-"""Slots that hold a component, a node with `_target_`."""
-
-LOWERED = {"transform": {"label", "entries"}, "train": {"model", "label"}}
-"""Settings of a slot's step that other slots fill in."""
-
 MISSING = "???"
+NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+HYDRAS = ("_partial_", "_args_", "_recursive_", "_convert_")
 
 
 def problems_of(values: Mapping[str, Any], search: Sequence[Path]) -> list[Problem]:
     """Every problem that the settings alone tell, each at its dotted key."""
-    found = [Problem(str(key), f"unknown.{nearest(str(key), KEYS)}") for key in values if key not in KEYS]
-    if not isinstance(values.get("name"), str) or values["name"] == MISSING:
-        found.append(Problem("name", "the pipeline needs a name, e.g. name: flights."))
-    for key in COMPONENTS:
-        if values.get(key) is not None:
-            found += _component(key, values[key], search, skip=("table",) if key == "source" else ())
-    for slot, target in SLOTS.items():
-        if values.get(slot) is not None:
-            found += _slot(slot, values[slot], target, search)
-    for name, step in (values.get("steps") or {}).items():
-        if step is not None:
-            found += _component(f"steps.{name}", step, search)
-    return found
+    return list(_Check(search).config(values))
 
 
-def _slot(slot: str, written: Json, target: str, search: Sequence[Path]) -> list[Problem]:
-    if not isinstance(written, dict):
-        return [Problem(slot, f"found {written!r}, expected the settings of a step.")]
-    if slot == "transform":
-        settings = {k: v for k, v in written.items() if k in TRANSFORM_SETTINGS}
-        entries = {k: v for k, v in written.items() if k not in settings and v is not None}
-        return _transforms(entries, search) + _arguments(slot, settings, target, search, LOWERED[slot])
-    given = dict(written)
-    return _arguments(slot, given, given.pop("_target_", target), search, LOWERED.get(slot, set()))
+class _Check:
+    """Walks a config, comparing each node with what its target takes."""
 
+    def __init__(self, search: Sequence[Path]):
+        self.search = search
 
-def _transforms(entries: Mapping[str, Json], search: Sequence[Path]) -> list[Problem]:
-    found = []
-    for name, entry in entries.items():
-        where = f"transform.{name}"
-        if not (isinstance(entry, dict) and "_target_" in entry):
-            hint = nearest(name, TRANSFORM_SETTINGS)
-            found.append(Problem(where, f"neither a transform (a node with _target_) nor a setting of the step.{hint}"))
+    def config(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        for key in values:
+            if key not in KEYS:
+                yield Problem(str(key), f"unknown.{nearest(str(key), KEYS)}")
+        yield from _name(values)
+        yield from self._value("label", values.get("label"), "str | None")
+        for key in COMPONENTS:
+            yield from self._slot_component(key, values.get(key))
+        for slot, target in SLOTS.items():
+            if values.get(slot) is not None:
+                yield from self._slot(slot, values[slot], target)
+        yield from self._steps(values.get("steps"))
+
+    def _slot_component(self, key: str, node: Json) -> Iterator[Problem]:
+        if key == "source" and isinstance(node, dict) and "table" in node:
+            yield from self._value("source.table", node["table"], "str")
+            node = {k: v for k, v in node.items() if k != "table"}
+        if node is not None:
+            yield from self._component(key, node)
+
+    def _slot(self, slot: str, written: Json, target: str) -> Iterator[Problem]:
+        if not isinstance(written, dict):
+            yield Problem(slot, f"found {_shown(written)}, expected the settings of a step, or null to leave it out.")
+            return
+        given = dict(written)
+        target = given.pop("_target_", target)
+        for name, key in SUPPLIED.get(slot, {}).items():
+            if name in given and slot != "transform":
+                given.pop(name)
+                yield Problem(f"{slot}.{name}", f"is set by the key `{key}` at the top level.")
+        if slot == "transform":
+            yield from self._transforms({k: v for k, v in given.items() if k not in TRANSFORM_SETTINGS and v is not None})
+            given = {k: v for k, v in given.items() if k in TRANSFORM_SETTINGS}
+        filled = {*SUPPLIED.get(slot, ()), *OPTIONAL.get(slot, ())}
+        yield from self._arguments(slot, given, target, filled)
+
+    def _transforms(self, entries: Mapping[str, Json]) -> Iterator[Problem]:
+        for name, entry in entries.items():
+            where = f"transform.{name}"
+            if isinstance(entry, dict) and "_target_" in entry:
+                yield from _step_name(where, name)
+                yield from self._component(where, entry, bound=True)
+            else:
+                hint = nearest(name, [*TRANSFORM_SETTINGS, *(other for other in entries if other != name)])
+                yield Problem(where, f"neither a transform (a node with _target_) nor a setting of the step.{hint}")
+
+    def _steps(self, steps: Json) -> Iterator[Problem]:
+        if steps is None:
+            return
+        if not isinstance(steps, dict):
+            yield Problem("steps", f"found {_shown(steps)}, expected a mapping of names to steps.")
+            return
+        for name, step in steps.items():
+            if step is not None:
+                yield from _step_name(f"steps.{name}", name)
+                yield from self._component(f"steps.{name}", step)
+
+    def _component(self, where: str, node: Json, bound: bool = False) -> Iterator[Problem]:
+        if not isinstance(node, dict):
+            yield Problem(where, f"found {_shown(node)}, expected a node with _target_, or an option of the group.")
+        elif not isinstance(node.get("_target_"), str):
+            yield Problem(where, "has no _target_: name the import path of a class or function, e.g. _target_: raypipe.Csv.")
         else:
-            found += _component(where, entry, search, bound=True)
-    return found
+            yield from self._arguments(where, {k: v for k, v in node.items() if k != "_target_"}, node["_target_"], set(), bound)
+
+    def _arguments(self, where: str, given: Mapping[str, Json], target: str, filled: set[str], bound: bool = False) -> Iterator[Problem]:
+        """`filled`: parameters that something else sets; `bound`: a function gets its first argument, the rows, when it is called."""
+        try:
+            found = shape(target, self.search)
+        except ConfigError as error:
+            yield from (Problem(f"{where}._target_", _sentence(p.what)) for p in error.problems)
+            return
+        parameters = {p.name: p for p in found.parameters}
+        if bound and found.kind == "function" and parameters:
+            del parameters[next(iter(parameters))]
+        for name, value in given.items():
+            if name in HYDRAS:
+                yield Problem(
+                    f"{where}.{name}", "has no meaning here: classes are built and functions are bound by themselves. Leave it out."
+                )
+            elif name in parameters:
+                yield from self._value(f"{where}.{name}", value, parameters[name].resolved)
+            elif not found.accepts_any:
+                settable = [p for p in parameters if p not in filled]
+                yield Problem(f"{where}.{name}", f"unknown: {_title(found)} takes no '{name}'.{nearest(name, settable)}")
+        for name, parameter in parameters.items():
+            if parameter.required and name not in given and name not in filled:
+                yield Problem(f"{where}.{name}", _missing(found, parameter))
+
+    def _value(self, where: str, value: Json, annotation: str) -> Iterator[Problem]:
+        inner = element(annotation)
+        classes = components(annotation)
+        if value == MISSING:
+            yield Problem(where, f"has no value yet: set it in the config or by {where}=...")
+        elif isinstance(value, dict) and "_target_" in value:
+            yield from self._component(where, value)
+        elif isinstance(value, dict) and len(classes) == 1:
+            yield from self._arguments(where, value, classes[0], set())
+        elif inner and isinstance(value, dict) and not misfit({}, annotation):
+            for name, item in value.items():
+                yield from self._value(f"{where}.{name}", item, inner)
+        elif isinstance(value, list) and (not annotation or (inner and not misfit([], annotation))):
+            for position, item in enumerate(value):
+                yield from self._value(f"{where}[{position}]", item, inner)
+        elif expected := misfit(value, annotation):
+            yield Problem(where, f"found {_shown(value)}, expected {expected}.")
 
 
-def _component(where: str, node: Json, search: Sequence[Path], skip: Sequence[str] = (), bound: bool = False) -> list[Problem]:
-    if not isinstance(node, dict) or "_target_" not in node:
-        return [Problem(where, f"found {node!r}, expected a node with _target_, or an option of the group.")]
-    given = {k: v for k, v in node.items() if k != "_target_" and k not in skip}
-    return _arguments(where, given, node["_target_"], search, set(), bound)
+def _name(values: Mapping[str, Any]) -> Iterator[Problem]:
+    name = values.get("name")
+    if name is None or name == MISSING:
+        yield Problem("name", "missing: the pipeline needs a name, e.g. name: flights.")
+    elif not isinstance(name, str) or not NAME.fullmatch(name):
+        yield Problem("name", f"found {_shown(name)}, expected a name of letters, digits, _ and -, e.g. flights.")
 
 
-def _arguments(where: str, given: Mapping[str, Json], target: str, search: Sequence[Path], filled: set[str], bound: bool = False) -> list[Problem]:
-    """`filled`: parameters that something else sets; `bound`: a function gets its first argument, the rows, when it is called."""
-    try:
-        found = shape(target, search)
-    except ConfigError as error:
-        return [Problem(f"{where}._target_", p.what) for p in error.problems]
-    parameters = {p.name: p for p in found.parameters if p.name not in filled}
-    if bound and found.kind == "function":
-        parameters = dict(list(parameters.items())[1:])
-    unknown = [Problem(f"{where}.{k}", _unknown(found, k, parameters)) for k in given if k not in parameters and not found.accepts_any]
-    missing = [Problem(f"{where}.{n}", _missing(found, p)) for n, p in parameters.items() if p.required and given.get(n, MISSING) == MISSING]
-    nested = [p for k, v in given.items() if k in parameters for p in _value(f"{where}.{k}", v, parameters[k], search)]
-    return [*unknown, *missing, *nested]
-
-
-def _value(where: str, value: Json, parameter: Parameter, search: Sequence[Path]) -> list[Problem]:
-    if isinstance(value, str) and value == MISSING:
-        return []
-    if isinstance(value, dict) and "_target_" in value:
-        return _component(where, value, search)
-    if isinstance(value, dict) and any(isinstance(v, dict) for v in value.values()):
-        return [p for k, v in value.items() for p in _inner(f"{where}.{k}", v, parameter, search)]
-    text = mismatch(value, parameter.resolved or parameter.annotation)
-    return [Problem(where, text)] if text else []
-
-
-def _inner(where: str, value: Json, parameter: Parameter, search: Sequence[Path]) -> list[Problem]:
-    """A value of a mapping of components: `contract.columns.NAME` takes the settings of the class that the annotation names."""
-    if isinstance(value, dict) and "_target_" in value:
-        return _component(where, value, search)
-    of = (parameter.resolved or "").removesuffix("]").rpartition(", ")[2]
-    if isinstance(value, dict) and of.startswith("raypipe."):
-        return _arguments(where, value, of, search, set())
-    return []
-
-
-def _unknown(found: Shape, key: str, parameters: Mapping[str, Parameter]) -> str:
-    return f"unknown: {found.canonical.rpartition('.')[2]} takes no '{key}'.{nearest(key, parameters)}"
+def _step_name(where: str, name: str) -> Iterator[Problem]:
+    if not NAME.fullmatch(name):
+        yield Problem(where, f"'{name}' is no name for a step: letters, digits, _ and -, beginning with a letter.")
 
 
 def _missing(found: Shape, parameter: Parameter) -> str:
     kind = f" ({parameter.annotation})" if parameter.annotation else ""
-    return f"missing: {found.canonical.rpartition('.')[2]} needs '{parameter.name}'{kind}."
+    return f"missing: {_title(found)} needs '{parameter.name}'{kind}."
+
+
+def _title(found: Shape) -> str:
+    return found.canonical.rpartition(".")[2] if found.own else found.canonical
+
+
+def _sentence(text: str) -> str:
+    return text if text.endswith((".", "?")) else f"{text}."
+
+
+def _shown(value: Json) -> str:
+    """A value as YAML would have it, shortened."""
+    text = repr(value) if isinstance(value, str) else json.dumps(value, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -20,6 +20,11 @@ _WORDS = {"int": "a whole number", "float": "a number", "str": "text", "bool": "
 
 def canonical_name(chain: tuple[str, ...], module: Module, search: Sequence[Path]) -> str:
     """The import path that a dotted name means in `module`; re-exports are followed through the user's modules and raypipe."""
+    return _defined(chain, module, search)[0]
+
+
+def _defined(chain: tuple[str, ...], module: Module, search: Sequence[Path]) -> tuple[str, Module | None]:
+    """The import path that a name means, and the module of the user's or of raypipe's that binds it."""
     from raypipe.core.target import follow
 
     if chain[0] in module.imports_anywhere:
@@ -27,14 +32,15 @@ def canonical_name(chain: tuple[str, ...], module: Module, search: Sequence[Path
         written = ".".join(filter(None, (origin.module, origin.attribute, *chain[1:])))
         found = find(origin.module, search)
         if found is None or found.origin not in ("user", "own"):
-            return written
+            return written, None
         try:
-            return follow(origin, chain[1:], search).canonical
+            definition = follow(origin, chain[1:], search)
         except ConfigError:
-            return written
+            return written, None
+        return definition.canonical, definition.parsed
     if chain[0] in module.bindings:
-        return ".".join((module.name, *chain))
-    return ".".join(chain)
+        return ".".join((module.name, *chain)), module
+    return ".".join(chain), None
 
 
 def resolve(node: ast.expr | None, module: Module, search: Sequence[Path]) -> str:
@@ -51,11 +57,20 @@ class _Canonical(ast.NodeTransformer):
         self.module, self.search = module, search
 
     def visit_Name(self, node: ast.Name) -> ast.expr:
-        return ast.Name(canonical_name((node.id,), self.module, self.search))
+        return self._meaning((node.id,))
 
     def visit_Attribute(self, node: ast.Attribute) -> ast.expr:
         chain = dotted(node)
-        return ast.Name(canonical_name(chain, self.module, self.search)) if chain else node
+        return self._meaning(chain) if chain else node
+
+    def _meaning(self, chain: tuple[str, ...]) -> ast.expr:
+        """The import path, or what an alias such as `Breach = Literal["fail", "drop"]` stands for."""
+        path, module = _defined(chain, self.module, self.search)
+        bound = module.bindings.get(path.rpartition(".")[2], []) if module else []
+        value = getattr(bound[0], "value", None) if len(bound) == 1 and isinstance(bound[0], ast.Assign) else None
+        if module is None or not isinstance(value, (ast.Subscript, ast.BinOp, ast.Name, ast.Attribute)):
+            return ast.Name(path)
+        return _Canonical(module, self.search).visit(ast.parse(ast.unparse(value), mode="eval").body)
 
     def visit_Constant(self, node: ast.Constant) -> ast.expr:
         return self.visit(ast.parse(node.value, mode="eval").body) if isinstance(node.value, str) else node

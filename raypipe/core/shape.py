@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -63,6 +64,18 @@ def shape(target: str, search: Sequence[Path]) -> Shape:
 
     Raises ConfigError where there is none, where it is neither, where a config may not name it, or where its module fails when imported.
     """
+    if target.startswith("raypipe."):
+        return _own_shape(target)
+    return _shape(target, search)
+
+
+@lru_cache(maxsize=256)
+def _own_shape(target: str) -> Shape:
+    """raypipe's own source does not change while it runs."""
+    return _shape(target, ())
+
+
+def _shape(target: str, search: Sequence[Path]) -> Shape:
     from raypipe.core import inspected, parsed  # they build on this page's types
 
     definition = define(target, search)
