@@ -100,10 +100,14 @@ def ticket(path: Path, deadline_s: float = DEADLINE_S) -> Iterator[None]:
 
     keeps apart, could corrupt the file before SQLite 3.51.3.
     """
-    descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
+    except OSError as error:
+        raise LedgerError(f"ledger {path}: cannot be locked: {(error.strerror or str(error)).lower()}") from None
     try:
         _wait(descriptor, path, time.monotonic() + deadline_s)
-        os.pwrite(descriptor, f"{os.getpid():<10}".encode(), 0)
+        with contextlib.suppress(OSError):  # who waits in vain is told this pid; on a full disk it is not
+            os.pwrite(descriptor, f"{os.getpid():<10}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
