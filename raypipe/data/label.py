@@ -2,57 +2,87 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError
+from raypipe.core.errors import DataError, nearest
+from raypipe.data.types import value_type
 
 
 def columns_read(sql: str) -> list[str]:
-    """The columns that a Polars SQL expression reads. Raises DataError with Polars' own words where it does not parse."""
+    """The columns that a Polars SQL expression reads, sorted. DataError with Polars' own words where it does not parse."""
     return sorted(set(_expression(sql).meta.root_names()))
 
 
 def label_rows(column: str, sql: str) -> LabelRows:
-    """The row function of a Label step: adds `column`, drops rows in which it is null."""
+    """The row function of a Label step: adds `column` as the last one, drops rows in which it is null."""
     return LabelRows(column, sql)
 
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Rows -> those that have a label, with it; notes how many had none."""
+    """Rows -> those that have a label, with it; notes `dropped`, how many had none. Other columns go round Polars with their types."""
 
     column: str
     sql: str
 
     def __call__(self, rows: pa.Table) -> tuple[pa.Table, Json]:
-        import polars as pl
-
         reads = columns_read(self.sql)
-        missing = [name for name in reads if name not in rows.column_names]
+        missing = [f"no column '{name}'.{nearest(name, rows.column_names)}" for name in reads if name not in rows.column_names]
         if missing:
-            raise DataError(f"label '{self.column}': the expression '{self.sql}' reads '{missing[0]}', which is no column.")
-        frame = pl.from_arrow(rows.select(reads)) if reads else pl.DataFrame({"row": [None] * rows.num_rows})
-        assert isinstance(frame, pl.DataFrame)
-        try:
-            made = frame.select(_expression(self.sql).alias(self.column)).to_arrow().column(self.column)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"label '{self.column}': the expression '{self.sql}' fails: {str(error).splitlines()[0]}") from None
-        if pa.types.is_floating(made.type):
-            made = pc.if_else(pc.is_nan(made), pa.scalar(None, made.type), made)
-        others = [name for name in rows.column_names if name != self.column]
-        kept = rows.select(others).append_column(self.column, made).filter(pc.is_valid(made))
+            raise DataError("\n".join(f"label '{self.column}': {text}" for text in missing))
+        label = self._computed(rows, reads)
+        kept = rows.drop_columns([self.column]) if self.column in rows.column_names else rows
+        kept = kept.append_column(self.column, label)
+        kept = kept.filter(label.is_valid()) if label.null_count else kept
         return kept, {"dropped": rows.num_rows - kept.num_rows}
+
+    def _computed(self, rows: pa.Table, reads: list[str]) -> pa.ChunkedArray:
+        """The label of each row, NaN made null."""
+        import pyarrow.compute as pc
+
+        pl = _polars()
+        frame: Any = pl.from_arrow(pa.table({name: _decoded(rows.column(name)) for name in reads}))
+        try:
+            made = frame.with_columns(_expression(self.sql).alias(self.column)).select(self.column).to_arrow().column(self.column)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"label '{self.column}': '{self.sql}' fails: {_first_line(error)}") from None
+        if pa.types.is_floating(made.type):
+            made = pc.if_else(pc.is_nan(made), pa.scalar(None, made.type), made)  # type: ignore[attr-defined]
+        return made.cast(pa.string()) if pa.types.is_large_string(made.type) or pa.types.is_string_view(made.type) else made
 
 
 def _expression(sql: str) -> Any:
-    import polars as pl
-
+    pl = _polars()
     try:
-        return pl.sql_expr(sql)
+        found = pl.sql_expr(sql)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"'{sql}' is no SQL expression over a row: {str(error).splitlines()[0]}") from None
+        raise DataError(f"'{sql}' is no SQL expression over a row: {_first_line(error)}") from None
+    if not found.meta.root_names():
+        raise DataError(f"'{sql}' reads no column: the label would be the same for every row")
+    if not found.meta.is_row_separable():
+        raise DataError(f"'{sql}' reads more than its own row (an aggregate or a window): a label is computed from one row")
+    return found
+
+
+def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary as its values: Polars compares no category with a number or text function."""
+    return column.cast(value_type(column.type)) if pa.types.is_dictionary(column.type) else column
+
+
+def _polars() -> Any:
+    """Polars on one thread: it fixes their number when it is first imported, and Ray runs a task on each CPU."""
+    if "polars" not in sys.modules:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    import polars
+
+    return polars
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

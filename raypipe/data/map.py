@@ -17,6 +17,7 @@ R = TypeVar("R")
 
 TASK_BYTES = 8 << 20
 """Small items share a task up to this many bytes: one costs Ray Data 16 ms of the driver's CPU, and a fragment of 10 kB 1 ms."""
+TRIES = 2
 TASKS_PER_CPU = 4
 """As many tasks are left at least, so that all CPUs end at about the same time."""
 
@@ -113,16 +114,24 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any]) -> Iterator[_Done]:
 
     def work(row: dict[str, _Piece]) -> dict[str, _Done]:
         piece = row["item"]
-        return {"item": _Done(piece.first, attempt(piece.items))}
+        lost = _lost_worker(piece.items)
+        return {"item": _Done(piece.first, [lost] if lost else attempt(piece.items))}
 
     # A block a task: more rows in one would run one after another.
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces)).map(work)
-    try:
-        for row in dataset.iter_rows():
-            yield row["item"]
-    except ray.exceptions.RayError as error:
-        names = ", ".join(dict.fromkeys(_name(item) for item in items[:3])) + (", ..." if len(items) > 3 else "")
-        raise DataError(f"{names}: a worker process ended before its work did: {str(error).splitlines()[0]}") from error
+    for row in dataset.iter_rows():
+        yield row["item"]
+
+
+def _lost_worker(items: Sequence[Any]) -> _Outcome | None:
+    """Ray Data tries for ever what kills its worker, and says nothing."""
+    import ray
+
+    if ray.get_runtime_context().worker.core_worker.get_current_task_attempt_number() < TRIES:
+        return None
+    names = _name(items[0]) if len(items) == 1 else f"{_name(items[0])} to {_name(items[-1])}"
+    told = f"{names}: the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"
+    return _Outcome(error=DataError(told))
 
 
 def _pieces(items: Sequence[Any], num_cpus: int) -> list[_Piece]:
