@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 from dataclasses import dataclass
@@ -26,7 +27,8 @@ def label_rows(column: str, sql: str) -> LabelRows:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Rows -> those that have a label, with it; notes `dropped`, how many had none. Other columns go round Polars with their types."""
+    """Rows -> those that have a label, with it; notes `dropped`, how many had none. NaN is no value, as null is none. Other columns go round
+    Polars with their types."""
 
     column: str
     sql: str
@@ -43,17 +45,13 @@ class LabelRows:
         return kept, {"dropped": rows.num_rows - kept.num_rows}
 
     def _computed(self, rows: pa.Table, reads: list[str]) -> pa.ChunkedArray:
-        """The label of each row, NaN made null."""
-        import pyarrow.compute as pc
-
         pl = _polars()
-        frame: Any = pl.from_arrow(pa.table({name: _decoded(rows.column(name)) for name in reads}))
+        frame: Any = pl.from_arrow(pa.table({name: _plain(rows.column(name)) for name in reads}))
         try:
             made = frame.with_columns(_expression(self.sql).alias(self.column)).select(self.column).to_arrow().column(self.column)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"label '{self.column}': '{self.sql}' fails: {_first_line(error)}") from None
-        if pa.types.is_floating(made.type):
-            made = pc.if_else(pc.is_nan(made), pa.scalar(None, made.type), made)  # type: ignore[attr-defined]
+        made = _plain(made)
         return made.cast(pa.string()) if pa.types.is_large_string(made.type) or pa.types.is_string_view(made.type) else made
 
 
@@ -65,14 +63,32 @@ def _expression(sql: str) -> Any:
         raise DataError(f"'{sql}' is no SQL expression over a row: {_first_line(error)}") from None
     if not found.meta.root_names():
         raise DataError(f"'{sql}' reads no column: the label would be the same for every row")
-    if not found.meta.is_row_separable():
+    if _words(json.loads(found.meta.serialize(format="json"))) & _OVER_ROWS:
         raise DataError(f"'{sql}' reads more than its own row (an aggregate or a window): a label is computed from one row")
     return found
 
 
-def _decoded(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    """A dictionary as its values: Polars compares no category with a number or text function."""
-    return column.cast(value_type(column.type)) if pa.types.is_dictionary(column.type) else column
+_OVER_ROWS = {"Agg", "Over", "Window", "Len", "Filter", "Quantile", "Correlation", "DropNulls", "Range", "Sort", "SortBy", "Rank", "Shift"}
+"""Of Polars' own words for the parts of an expression, those that look at other rows; its `is_row_separable` knows a mixture for none."""
+
+
+def _words(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        return {word for key, value in node.items() if key != "Literal" for word in {key} | _words(value)}
+    if isinstance(node, list):
+        return {word for value in node for word in _words(value)}
+    return {node} if isinstance(node, str) else set()
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary as its values, NaN as null: Polars compares no category with text, and holds NaN greater than any number."""
+    import pyarrow.compute as pc
+
+    if pa.types.is_dictionary(column.type):
+        return column.cast(value_type(column.type))
+    if not pa.types.is_floating(column.type):
+        return column
+    return pc.if_else(pc.is_nan(column), pa.scalar(None, column.type), column)  # type: ignore[attr-defined]
 
 
 def _polars() -> Any:
