@@ -62,6 +62,8 @@ class Column:
         bad = [
             f"{key} is {value!r}, which is no {self.type}" for key, value in given.items() if value is not None and not _is_a(value, type)
         ]
+        if pa.types.is_integer(type):
+            bad += [f"allowed has {value}, which is no {self.type}" for value in self.allowed or () if isinstance(value, float)]
         if self.allowed is not None and not self.allowed:
             bad.append("allowed is empty, expected at least one value")
         if bad or self.min is None or self.max is None or bound(self.min, type).as_py() <= bound(self.max, type).as_py():

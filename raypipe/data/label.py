@@ -27,8 +27,8 @@ def label_rows(column: str, sql: str) -> LabelRows:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """Rows -> those that have a label, with it; notes `dropped`, how many had none. NaN is no value, as null is none. Other columns go round
-    Polars with their types."""
+    """Rows -> those that have a label, with it; notes `dropped`, how many had none. NaN is no value, as null is none. Other columns go
+    round Polars with their types."""
 
     column: str
     sql: str
