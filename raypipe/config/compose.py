@@ -99,7 +99,7 @@ def _holder(key: str, targets: Mapping[str, str]) -> str:
 
 def _completed(values: Mapping[str, Json]) -> dict[str, Json]:
     """With what a config need not say: that a contract is a Contract, where to run, whom to tell."""
-    completed = {**FALLBACKS, **values}
+    completed = {**values, **{key: node for key, node in FALLBACKS.items() if values.get(key) is None}}
     if isinstance(contract := values.get("contract"), dict):
         completed["contract"] = {"_target_": "raypipe.Contract", **contract}
     return completed

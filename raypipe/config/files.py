@@ -44,6 +44,16 @@ def opened(config_dir: Path, name: str, overrides: Sequence[Override]) -> Iterat
 
     Raises ConfigError for a file that is no YAML, and for a search path that leads nowhere.
     """
+    before, GlobalHydra.instance().hydra = GlobalHydra.instance().hydra, None
+    try:
+        with _initialized(config_dir, name, overrides) as options:
+            yield options
+    finally:
+        GlobalHydra.instance().hydra = before
+
+
+@contextmanager
+def _initialized(config_dir: Path, name: str, overrides: Sequence[Override]) -> Iterator[Options]:
     with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
         loader: Any = GlobalHydra.instance().config_loader()
         loader.get_search_path().prepend("raypipe", "pkg://raypipe.configs", "schema")

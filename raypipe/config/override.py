@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -36,8 +35,8 @@ def parse(texts: Sequence[str]) -> tuple[list[Override], list[Problem]]:
 
 
 def path_of(override: Override) -> list[str]:
-    """`a.b[0]` as ["a", "b", "0"]."""
-    return re.sub(r"\[([^]]*)\]", r".\1", override.key_or_group).split(".")
+    """`transform.scale.columns.0` as its parts."""
+    return override.key_or_group.split(".")
 
 
 def said(override: Override) -> dict[str, Json]:
@@ -103,7 +102,8 @@ def _require_addable(holder: dict[str, Json], part: str, where: str, override: O
         raise LookupError(f"'{where}' is {holder[part]!r}: it has no settings.")
     parent = where.rpartition(".")[0]
     if override.is_delete():
-        raise LookupError(f"there is nothing to take out.{nearest(part, holder)}")
+        hint = nearest(part, holder)
+        raise LookupError(f"there is nothing to take out.{hint if hint.startswith(' Did') else ''}")
     if parent in OPEN:
         _require_known(holder, part, parent, override)
 
