@@ -24,14 +24,15 @@ def train(training: Training) -> Trained:
     settings = training.job.model
     assert isinstance(settings, Booster)
     sampled = settings.bagging_fraction < 1 or settings.feature_fraction < 1
-    rows, validation = training.train.load(), training.validation.load()
-    dataset = lgb.Dataset(*rows, params=_parameters(training, 0), free_raw_data=not sampled)
-    held_out = lgb.Dataset(*validation, reference=dataset, free_raw_data=not sampled)
+    features_BF, label_B = training.train.load()
+    dataset = lgb.Dataset(features_BF, label_B, params=_parameters(training, 0), free_raw_data=not sampled)
+    del features_BF  # LightGBM lets go of it once it has its bins
+    held_out = lgb.Dataset(*training.validation, reference=dataset, free_raw_data=not sampled)
     booster = lgb.Booster(model_str=training.resumed.files[MODEL].decode()) if training.resumed else None
     while not training.is_over:
         # LightGBM cannot save its random state: with sampling each epoch starts anew from a seed of its own, as a resumed run does.
         epochs = 1 if sampled else training.job.epochs - len(training.history)
-        watch = _Watch(training, settings.rounds_per_epoch, rows[1], validation[1])
+        watch = _Watch(training, settings.rounds_per_epoch, label_B)
         booster = lgb.train(
             _parameters(training, len(training.history)),
             dataset,
@@ -56,9 +57,8 @@ def _trained(training: Training, booster: lgb.Booster, num_trees: int) -> Traine
 class _Watch:
     """Called by LightGBM after each tree: ends epochs, writes their checkpoints, and stops early."""
 
-    def __init__(self, training: Training, rounds_per_epoch: int, label_B: np.ndarray, validation_label_B: np.ndarray):
-        self.training, self.rounds_per_epoch = training, rounds_per_epoch
-        self.label_B, self.validation_label_B = label_B, validation_label_B
+    def __init__(self, training: Training, rounds_per_epoch: int, label_B: np.ndarray):
+        self.training, self.rounds_per_epoch, self.label_B = training, rounds_per_epoch, label_B
         self.num_rounds, self.began = 0, time.perf_counter()
 
     def __call__(self, env: Any) -> None:
@@ -70,7 +70,7 @@ class _Watch:
             return
         train_log_loss = _log_loss(self.label_B, _answers(env.model.eval_train))
         seconds, self.began = time.perf_counter() - self.began, time.perf_counter()
-        self.training.end_epoch(train_log_loss, self.validation_label_B, _answers(env.model.eval_valid), seconds)
+        self.training.end_epoch(train_log_loss, _answers(env.model.eval_valid), seconds)
         self.training.save(0, {}, {MODEL: _text(env.model)})
         if self.training.is_over:
             raise lgb.EarlyStopException(env.iteration, [])

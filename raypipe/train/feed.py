@@ -34,8 +34,8 @@ PREFETCH = 8
 class Feed:
     """Epochs of batches over the training part.
 
-    The order of an epoch: row groups in random order, cut into pools of INTERLEAVED or more, the rows of each pool in random order. It
-    depends on the seed, the epoch and the row groups, never on what is kept in memory, so a position is a number: step x `batch_rows`.
+    The order of an epoch: row groups dealt at random into pools of INTERLEAVED or more, the rows of each pool in random order. It depends
+    on the seed, the epoch and the row groups, never on what is kept in memory, so a position is a number: step x `batch_rows`.
     """
 
     def __init__(self, part: Part, batch_rows: int, seed: int, keep_bytes: int = KEEP_BYTES):
@@ -78,16 +78,15 @@ class Feed:
             features_BF, label_B = self._kept
             places = np.concatenate([np.arange(n) + start for n, start in zip(self._counts[groups], self._starts[groups], strict=True)])
             return lambda rows: (features_BF.take(places[rows], axis=0), label_B.take(places[rows]))
-        read = [self.part.read(int(g)) for g in groups]
-        features_BF, label_B = np.concatenate([x for x, _ in read]), np.concatenate([y for _, y in read])
+        features_BF, label_B = self.part.only(groups.tolist()).load()
         return lambda rows: (features_BF.take(rows, axis=0), label_B.take(rows))
 
 
 def pools(counts: np.ndarray, seed: int, epoch: int) -> list[np.ndarray]:
-    """The row groups of an epoch in random order, cut into pools that are shuffled as one."""
+    """The row groups of an epoch, dealt at random into pools that are shuffled as one; within a pool they stand in the table's order."""
     order = np.random.default_rng([seed, epoch]).permutation(len(counts))
     wanted = -(-int(counts.sum()) // WINDOW_ROWS)
-    return np.array_split(order, max(1, min(wanted, len(counts) // INTERLEAVED)))
+    return [np.sort(pool) for pool in np.array_split(order, max(1, min(wanted, len(counts) // INTERLEAVED)))]
 
 
 def prefetched(items: Iterable[T], depth: int) -> Iterator[T]:

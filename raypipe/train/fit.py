@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -37,14 +38,13 @@ def fit(job: Job) -> Fitted:
     if info:
         job.report(f"resuming from {info}")
     checkpoint.sweep(job.store, job.checkpoints)
-    training = Training(job, train, validation, checkpoint.read(info) if info else None)
-    with _ONE_AT_A_TIME:
+    training = Training(job, train, validation.load(), checkpoint.read(info) if info else None)
+    with _turn(job):
         trained = _by_ray_train(lambda: _trainer(job)(training))
     for note in trained.notes:
         job.report(note)
-    features_BF, label_B = validation.load()
-    probability_B, difference = exported(trained, features_BF)
-    scores = Scores.partial(label_B, probability_B)
+    probability_B, difference = exported(trained, training.validation[0])
+    scores = Scores.partial(training.validation[1], probability_B)
     threshold = best_f1(scores) if job.threshold == "f1" else float(job.threshold)
     return Fitted(
         format=trained.format,
@@ -93,7 +93,7 @@ def _parts(job: Job) -> tuple[Part, Part, Label]:
         raise DataError("\n".join(map(str, problems)))
     found = survey(job.store, job.fragments, schema.split, schema.label, () if job.model.takes_missing else features)
     _refuse_missing(job, found)
-    label = two_classes(schema.label, found, job.classes)
+    label = two_classes(schema.arrow.field(schema.label), found, job.classes)
     train, validation = (
         Part(name, job.store, tuple(found.groups[name]), tuple(features), label.name, label.positive, job.model.takes_missing)
         for name in PARTS
@@ -118,6 +118,16 @@ def _trainer(job: Job) -> Callable[[Training], Trained]:
     else:
         from raypipe.train.sklearn_ import train
     return train
+
+
+@contextmanager
+def _turn(job: Job) -> Iterator[None]:
+    while not _ONE_AT_A_TIME.acquire(timeout=1):
+        job.alive()
+    try:
+        yield
+    finally:
+        _ONE_AT_A_TIME.release()
 
 
 def _by_ray_train(train: Callable[[], Trained]) -> Trained:

@@ -88,7 +88,8 @@ class Training:
 
     job: Job
     train: Part
-    validation: Part
+    validation: tuple[Matrix, np.ndarray]
+    """Features [rows, features] and labels [rows] of the validation part."""
     resumed: Checkpoint | None = None
     history: list[Epoch] = field(default_factory=list)
 
@@ -107,11 +108,11 @@ class Training:
         done, patience = len(self.history), self.job.early_stopping
         return done >= self.job.epochs or (patience is not None and done - self.best_epoch >= patience)
 
-    def end_epoch(self, train_log_loss: float, label_B: np.ndarray, probability_B: np.ndarray, seconds: float) -> None:
+    def end_epoch(self, train_log_loss: float, probability_B: np.ndarray, seconds: float) -> None:
         """Notes and reports an epoch by its answers to the validation part."""
         import ray.train
 
-        scores = Scores.partial(label_B, probability_B).figures()
+        scores = Scores.partial(self.validation[1], probability_B).figures()
         epoch = Epoch(len(self.history) + 1, train_log_loss, scores["log_loss"], scores["auc"], round(seconds, 3))
         self.history.append(epoch)
         ray.train.report(epoch.__dict__)

@@ -9,6 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
+from raypipe.data.types import is_text, value_type
 from raypipe.train.rows import MANY_VALUES, PARTS, Survey
 
 
@@ -23,12 +24,13 @@ class Label:
     """The positive value, as Arrow casts it to a string."""
 
 
-def two_classes(name: str, survey: Survey, classes: tuple[str, str] | None = None) -> Label:
+def two_classes(column: pa.Field, survey: Survey, classes: tuple[str, str] | None = None) -> Label:
     """The smaller value is negative (false, 0, 'no'), unless `classes` names the values in another order.
 
     `classes` of a text label must be its values; those of a bool or a number name the smaller and the larger one.
     Raises DataError for nulls, one class, or more than two.
     """
+    name, type_ = column.name, value_type(column.type)
     for part in PARTS:
         if survey.null_labels[part]:
             raise DataError(f"label '{name}' is null in {survey.null_labels[part]:,} rows of the {part} part: drop them before the split.")
@@ -41,8 +43,8 @@ def two_classes(name: str, survey: Survey, classes: tuple[str, str] | None = Non
             raise DataError(
                 f"label '{name}' has 1 class in the {part} part ({_some(only)}), where both are needed: move the split's bounds."
             )
-    texts: list[str] = pa.array(values).cast(pa.string()).to_pylist()
-    return _named(name, texts, isinstance(values[0], str), classes)
+    texts: list[str] = pa.array(values, type_).cast(pa.string()).to_pylist()
+    return _named(name, texts, is_text(type_), classes)
 
 
 _ADVICE = "Make a column of two values of it, or choose another label."

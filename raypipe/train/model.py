@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -75,7 +76,8 @@ class Mlp:
     def problems(self) -> list[Problem]:
         widths = [p for i, width in enumerate(self.hidden) for p in _below(width, 1, f"hidden[{i}]")]
         outside = [] if 0 <= self.dropout < 1 else [Problem("dropout", f"{self.dropout} must be at least 0 and below 1.")]
-        return [*widths, *_not_positive({"learning_rate": self.learning_rate}), *outside, *_below(self.batch_rows, 1, "batch_rows")]
+        rate = _not_positive({"learning_rate": self.learning_rate})
+        return [*_not_installed("torch", "Mlp", "raypipe[torch]"), *widths, *rate, *outside, *_below(self.batch_rows, 1, "batch_rows")]
 
 
 @dataclass(frozen=True)
@@ -111,6 +113,12 @@ def check_features(types: Mapping[str, str], where: str = "") -> list[Problem]:
 
 def _is_number(type_: str) -> bool:
     return type_ == "bool" or type_.startswith(("int", "uint", "float", "double", "halffloat"))
+
+
+def _not_installed(module: str, model: str, extra: str) -> Iterable[Problem]:
+    if importlib.util.find_spec(module):
+        return []
+    return [Problem("", f"{model} needs {module}, which is not installed: pip install '{extra}'.")]
 
 
 def _below(value: int, least: int, name: str) -> Iterable[Problem]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from raypipe.bundle.matrix import Matrix, matrix
 from raypipe.core.errors import DataError
 from raypipe.data.fragment import Fragment, read_row_groups
+from raypipe.data.types import value_type
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
@@ -55,14 +56,12 @@ class Part:
         """Of the features in memory."""
         return self.num_rows * len(self.features) * 4
 
-    def read(self, number: int) -> tuple[Matrix, np.ndarray]:
-        """Features [rows, features] and labels [rows], both float32, of one group."""
-        group = self.groups[number]
-        tables = read_row_groups(self.store, group.fragment, [*self.features, self.label])
-        return self._numbers(group, next(itertools.islice(tables, group.number, None)))
+    def only(self, numbers: Sequence[int]) -> Part:
+        """The part with these of its groups."""
+        return replace(self, groups=tuple(self.groups[i] for i in numbers))
 
     def load(self) -> tuple[Matrix, np.ndarray]:
-        """All rows in the order of the table: one matrix, filled group by group."""
+        """Features [rows, features] and labels [rows], both float32, in the order of the table: one matrix, filled group by group."""
         features_BF = np.empty((self.num_rows, len(self.features)), np.float32)
         label_B = np.empty(self.num_rows, np.float32)
         at = 0
@@ -143,7 +142,7 @@ def _num_missing(column: pa.ChunkedArray) -> int:
 
 
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    return column.cast(column.type.value_type) if pa.types.is_dictionary(column.type) else column
+    return column.cast(value_type(column.type))
 
 
 def _list(names: Sequence[str]) -> str:

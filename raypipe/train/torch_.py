@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from raypipe.bundle.matrix import Matrix
-from raypipe.core.errors import DataError
 from raypipe.train.checkpoint import Checkpoint
 from raypipe.train.feed import Batch, Feed
 from raypipe.train.job import Trained, Training
@@ -31,13 +30,11 @@ Tensors = dict[str, "torch.Tensor"]
 
 def train(training: Training) -> Trained:
     """Trains epoch by epoch; resumed in the middle of one, it ends with the same bytes as an uninterrupted run with as many threads."""
-    _require_torch()
     with _own_randomness(training.job.seed):
         state = _State.begin(training)
         feed = Feed(training.train, state.settings.batch_rows, training.job.seed)
-        validation = training.validation.load()
         while not training.is_over:
-            _epoch(training, state, feed, validation)
+            _epoch(training, state, feed)
         state.model.load_state_dict(state.best)
     state.model.eval()
     model = export(state.model, len(training.train.features))
@@ -139,7 +136,7 @@ class _State:
         self.step, self.loss_sum, self.num_rows = (checkpoint.state[k] for k in ("step", "loss_sum", "num_rows"))
 
 
-def _epoch(training: Training, state: _State, feed: Feed, validation: Batch) -> None:
+def _epoch(training: Training, state: _State, feed: Feed) -> None:
     """The rest of an epoch, its validation and its checkpoint."""
     job, epoch, began = training.job, len(training.history), time.perf_counter()
     batches = feed.batches(epoch, state.step)
@@ -153,7 +150,7 @@ def _epoch(training: Training, state: _State, feed: Feed, validation: Batch) -> 
         batches.close()  # type: ignore[attr-defined]
     train_log_loss = state.loss_sum / state.num_rows
     state.step, state.loss_sum, state.num_rows = 0, 0.0, 0
-    training.end_epoch(train_log_loss, validation[1], _probability(state.model, validation[0]), time.perf_counter() - began)
+    training.end_epoch(train_log_loss, _probability(state.model, training.validation[0]), time.perf_counter() - began)
     if training.best_epoch == len(training.history):
         state.best = _copy(state.model.state_dict())
     training.save(0, *state.to_checkpoint())
@@ -194,13 +191,6 @@ def _own_randomness(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         yield
-
-
-def _require_torch() -> None:
-    try:
-        import torch  # noqa: F401
-    except ImportError:
-        raise DataError("model: an Mlp needs torch, which is not installed: pip install 'raypipe[torch]'.") from None
 
 
 def _copy(tensors: Tensors) -> Tensors:

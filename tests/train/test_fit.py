@@ -7,13 +7,19 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raypipe.bundle.bundle import load, save
 from raypipe.bundle.scorer import open_scorer
+from raypipe.bundle.signature import Field, Signature
+from raypipe.core.artifact import Model
 from raypipe.core.errors import DataError
+from raypipe.core.store import Store
+from raypipe.data.chain import Chain
+from raypipe.data.transform import Select
 from raypipe.evaluate.metrics import Scores
 from raypipe.train.fit import best_f1, exported, fit
 from raypipe.train.job import Trained
 from raypipe.train.model import Booster, Logistic, Mlp
-from tests.train.sample import FEATURES, NUM_ROWS, job, rows
+from tests.train.sample import FEATURES, MLP, NUM_ROWS, job, rows
 
 QUICK = Booster(num_leaves=3, rounds_per_epoch=2)
 
@@ -112,6 +118,32 @@ def test_an_export_that_answers_differently_is_refused_with_the_figure(tmp_path:
     assert exported(Trained("onnx", fitted.model, lambda _: answers * (1 + 1e-6)), features_BF)[1] == pytest.approx(1e-6, rel=1e-3)
     with pytest.raises(DataError, match=r"differently from the trained one: by 1.0e-03 \(relative; 1e-05 is allowed\).*Standardize"):
         exported(Trained("onnx", fitted.model, lambda _: answers * 1.001), features_BF)
+
+
+@pytest.mark.parametrize("model", [QUICK, MLP, Logistic()], ids=["booster", "mlp", "logistic"])
+def test_the_bundle_answers_as_the_training_did(tmp_path: Path, model):
+    fitted = fit(job(tmp_path, model))
+    chain = Chain({"keep": Select(list(FEATURES))}).fit(rows().drop_columns(["late"]).schema, lambda stage: [])
+    inputs = tuple(Field(f.name, str(f.type)) for f in chain.inputs)
+    files = save(
+        Store.open(tmp_path),
+        "bundle",
+        format=fitted.format,
+        model_bytes=fitted.model,
+        chain_json=chain.to_json(),
+        code=None,
+        signature=Signature(inputs, FEATURES, "late", fitted.classes, fitted.positive),
+        threshold=fitted.threshold,
+        lineage={},
+        examples=rows().slice(0, 5),
+    )
+    bundle = load(Store.open(tmp_path), Model("a", "p", "train", "r", "f", "d", "bundle", files))
+    bundle.verify()
+    validation = rows().slice(NUM_ROWS * 6 // 8, NUM_ROWS // 8)
+    answers = bundle.predict(validation)
+    found = Scores.partial(bundle.is_positive(validation["late"]), answers["probability"].to_numpy()).figures(bundle.threshold)
+    assert found == fitted.validation
+    assert answers["prediction"].to_pylist().count("true") == (answers["probability"].to_numpy() >= fitted.threshold).sum()
 
 
 def test_it_starts_no_ray_and_says_nothing_of_its_own(tmp_path: Path, capfd: pytest.CaptureFixture[str]):
