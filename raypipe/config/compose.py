@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from functools import reduce
 from pathlib import Path
 
+from hydra.core.override_parser.types import Override
+
 from raypipe.config.files import SEARCH_PATH, Layer, layers, opened, require
 from raypipe.config.override import apply, merged, parse, said
 from raypipe.config.problems import problems_of
@@ -46,14 +48,10 @@ def compose(config_dir: Path, name: str, overrides: Sequence[str] = ()) -> Compo
     """Composes and checks. Raises ConfigError with every problem, each with the nearest valid name; imports neither Ray nor torch."""
     require(config_dir, name)
     parsed, problems = parse(overrides)
-    with opened(config_dir, name, parsed) as options:
-        choices = [o for o in parsed if options.chooses(o)]
-        wrong = {id(o): p for o in choices if (p := options.problem(o))}
-        problems += wrong.values()
-        try:
-            found = layers(config_dir, name, [o for o in choices if id(o) not in wrong], options)
-        except ConfigError as error:
-            raise ConfigError([*problems, *error.problems]) from None
+    try:
+        choices, found = _choose(config_dir, name, parsed, problems)
+    except ConfigError as error:
+        raise ConfigError([*problems, *error.problems]) from None
     config: dict[str, Json] = reduce(merged, (layer.values for layer in found), {})
     for override in parsed:
         if override not in choices and override.key_or_group != SEARCH_PATH:
@@ -67,6 +65,15 @@ def compose(config_dir: Path, name: str, overrides: Sequence[str] = ()) -> Compo
     if problems or more:
         raise ConfigError([*problems, *(_placed(p, found) for p in dict.fromkeys(more))])
     return Composed(_completed(values), config, tuple(found), search)
+
+
+def _choose(config_dir: Path, name: str, parsed: list[Override], problems: list[Problem]) -> tuple[list[Override], list[Layer]]:
+    """The overrides that choose an option, and the files then composed; an option that does not exist is noted, and the rest composed."""
+    with opened(config_dir, name, parsed) as options:
+        choices = [o for o in parsed if options.chooses(o)]
+        wrong = {id(o): p for o in choices if (p := options.problem(o))}
+        problems += wrong.values()
+        return choices, layers(config_dir, name, [o for o in choices if id(o) not in wrong], options)
 
 
 def rows(composed: Composed) -> list[tuple[str, Json, str]]:

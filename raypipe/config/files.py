@@ -18,10 +18,11 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import GrammarParseError, OmegaConfBaseException
 
 from raypipe.config.defaults import defaults_problems
 from raypipe.config.options import Options, added
+from raypipe.config.reference import UNREADABLE
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 
@@ -69,8 +70,10 @@ def _initialized(config_dir: Path, name: str, overrides: Sequence[Override]) -> 
             yield Options(repository)
         except yaml.YAMLError as error:
             raise ConfigError([_yaml_problem(error, config_dir, name)]) from None
-        except HydraException as error:
-            raise ConfigError([Problem(*_search_path_words(error, config_dir, name))]) from None
+        except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
+            if isinstance(error, ConfigError):
+                raise
+            raise ConfigError(_unfollowed(error, config_dir, name, Options(repository))) from None
 
 
 def require(config_dir: Path, name: str) -> None:
@@ -88,14 +91,10 @@ def layers(config_dir: Path, name: str, chosen: Sequence[Override], options: Opt
     Hydra's own lists and packages, without the node that Hydra composes for itself: that would be half of what composing costs, and this
     way each value's file is known. Raises ConfigError with everything that is wrong with the lists.
     """
-    try:
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*missing `_self_`")  # it is taken to stand last, as everyone means it
         found = _chosen(options, name, list(chosen))
-        return [_layer(options, default, config_dir) for default in found if default.config_path]
-    except (HydraException, OmegaConfBaseException, ValueError, TypeError) as error:
-        if isinstance(error, ConfigError):
-            raise
-        problems = defaults_problems(config_dir, name, options) or [_unfollowed(error, config_dir, name)]
-        raise ConfigError(problems) from None
+    return [_layer(options, default, config_dir) for default in found if default.config_path]
 
 
 def named(value: Any) -> Any:
@@ -144,17 +143,17 @@ def _yaml_problem(error: yaml.YAMLError, config_dir: Path, name: str) -> Problem
     return Problem(place, f"no valid YAML: {words}.")
 
 
-def _search_path_words(error: HydraException, config_dir: Path, name: str) -> tuple[str, str]:
-    if "searchpath" in str(error):
-        return SEARCH_PATH, "expected a list of places, e.g. [pkg://churn.conf]."
-    return f"{config_dir.name}/{name}.yaml", "expected a mapping of settings, found a list."
-
-
-def _unfollowed(error: Exception, config_dir: Path, name: str) -> Problem:
-    """The last resort: a defaults list of another file than the config's own."""
+def _unfollowed(error: Exception, config_dir: Path, name: str, options: Options) -> list[Problem]:
+    """Why Hydra cannot go on, in words of ours: the search path, the config's own list, or the list of a file further down."""
+    if isinstance(error, GrammarParseError):
+        return [Problem(str(getattr(error, "full_key", "") or f"{config_dir.name}/{name}.yaml"), f"the text {UNREADABLE}")]
     text = str(error.__cause__ or error)
+    if "searchpath" in text:
+        return [Problem(SEARCH_PATH, "expected a list of places, e.g. [pkg://churn.conf].")]
+    if problems := defaults_problems(config_dir, name, options):
+        return problems
     inside = re.match(r"In '([^']+)': ?(.*)", text, re.DOTALL)
     where = f"{config_dir.name}/{inside[1] if inside else name}.yaml"
     missing = re.search(r"Could not (?:find|load) '([^']+)'", text)
     why = f"names '{missing[1]}', which does not exist" if missing else (inside[2] if inside else text).splitlines()[0].rstrip(".")
-    return Problem(where, f"its defaults list cannot be followed: {why}.")
+    return [Problem(where, f"its defaults list cannot be followed: {why}.")]

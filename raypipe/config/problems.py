@@ -58,7 +58,7 @@ class _Check:
         given = dict(written)
         target = given.pop("_target_", target)
         for name, key in SUPPLIED.get(slot, {}).items():
-            if name in given and slot != "transform":
+            if name in given and not (slot == "transform" and isinstance(given[name], dict)):
                 given.pop(name)
                 yield Problem(f"{slot}.{name}", f"is set by the key `{key}` at the top level.")
         if slot == "transform":

@@ -12,6 +12,8 @@ from omegaconf.errors import OmegaConfBaseException
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
 
+UNREADABLE = "is no reference that can be read: expected ${key} or ${oc.env:NAME}; write \\${ for the plain characters."
+
 
 def has_references(value: Json) -> bool:
     if isinstance(value, Mapping):
@@ -25,10 +27,25 @@ def resolved(written: Mapping[str, Json], defaults: Mapping[str, Json]) -> tuple
     """The config with every reference replaced by what it means, and each that means nothing; `defaults` may be referred to."""
     from raypipe.config.override import merged
 
-    whole = OmegaConf.create(merged(defaults, written))
     problems: list[Problem] = []
-    values = _resolve(written, whole, "", problems)
-    return values, problems
+    readable = _readable(written, "", problems)
+    whole = OmegaConf.create(merged(defaults, readable))
+    return _resolve(readable, whole, "", problems), problems
+
+
+def _readable(value: Json, where: str, problems: list[Problem]) -> Any:
+    """The config with None for each text that breaks off within a reference."""
+    if isinstance(value, Mapping):
+        return {k: _readable(v, f"{where}.{k}" if where else str(k), problems) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_readable(v, f"{where}[{i}]", problems) for i, v in enumerate(value)]
+    if isinstance(value, str) and "${" in value:
+        try:
+            OmegaConf.create([value])
+        except OmegaConfBaseException:
+            problems.append(Problem(where, f"'{value}' {UNREADABLE}"))
+            return None
+    return value
 
 
 def _resolve(value: Json, node: Any, where: str, problems: list[Problem]) -> Any:
@@ -59,7 +76,7 @@ def _unresolved(written: str, node: DictConfig, error: Exception) -> str:
         return f"'{written}': what it refers to has no value yet."
     if "recursi" in text.lower() or isinstance(error, RecursionError):
         return f"'{written}': it refers to itself."
-    return f"'{written}' is no reference that can be read: expected ${{key}} or ${{oc.env:NAME}}; write \\${{ for the plain characters."
+    return f"'{written}' {UNREADABLE}"
 
 
 def _near(key: str, node: DictConfig) -> str:

@@ -231,6 +231,9 @@ def test_what_is_said_of_an_override(conf: Path, overrides: str):
 
 
 FILES = {
+    "label: ${a\n": {
+        "label": "the text is no reference that can be read: expected ${key} or ${oc.env:NAME}; write \\${ for the plain characters."
+    },
     "": {"name": "missing: the pipeline needs a name, e.g. name: flights."},
     "train: [1]\n": {"train": "found [1], expected the settings of a step, or null to leave it out. (conf/p.yaml)"},
     "train: {epoch: 3}\n": {"train.epoch": "unknown: Train takes no 'epoch'. Did you mean 'epochs'? (conf/p.yaml)"},
@@ -246,7 +249,9 @@ FILES = {
     },
     "steps: [x]\n": {"steps": 'found ["x"], expected a mapping of names to steps. (conf/p.yaml)'},
     "transform: {scale: {_target_: flights.scale}}\n": {
-        "transform.scale._target_": "cannot find 'flights.scale': there is no module 'flights' in FOLDER or among the installed packages. (conf/p.yaml)"
+        "transform.scale._target_": (
+            "cannot find 'flights.scale': there is no module 'flights' in FOLDER or among the installed packages. (conf/p.yaml)"
+        )
     },
     "contract: {columns: {a: {type: int64, on_breach: dorp}}}\n": {
         "contract.columns.a.on_breach": "found 'dorp', expected one of 'fail', 'drop', 'warn'. (conf/p.yaml)"

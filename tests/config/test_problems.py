@@ -1,0 +1,47 @@
+"""Problems of plain values: what a config from Python's side would be told."""
+
+from raypipe.config.problems import problems_of
+
+GOOD = {
+    "name": "p",
+    "source": {"_target_": "raypipe.Csv", "path": "d", "table": "rows"},
+    "contract": {"_target_": "raypipe.Contract", "columns": {"a": {"type": "int64", "min": 0, "allowed": [1, 2]}}},
+    "label": "y",
+    "model": {"_target_": "raypipe.Booster", "learning_rate": 1},
+    "split": {"by": "hash", "key": "a", "validation": 0},
+    "transform": {"table": "split", "scale": {"_target_": "raypipe.Standardize", "columns": ["a"]}, "gone": None},
+    "gate": None,
+    "register": {"promote": True},
+    "evaluate": {},
+    "steps": {"more": {"_target_": "raypipe.Label", "column": "y", "sql": "a > 1"}, "gone": None},
+    "cluster": {"_target_": "raypipe.Debug"},
+    "tracker": None,
+}
+
+
+def test_a_good_config_has_none():
+    assert problems_of(GOOD, ()) == []
+
+
+def test_each_is_at_its_key():
+    bad = {
+        **GOOD,
+        "source": {"_target_": "raypipe.Csv", "table": 3},
+        "model": {"_target_": 5},
+        "transform": {"label": "y"},
+        "evaluate": {"slices": "carrier"},
+        "nmae": "p",
+    }
+    assert {p.where: p.what for p in problems_of(bad, ())} == {
+        "nmae": "unknown. Did you mean 'name'?",
+        "source.table": "found 3, expected text.",
+        "source.path": "missing: Csv needs 'path' (str).",
+        "model": "has no _target_: name the import path of a class or function, e.g. _target_: raypipe.Csv.",
+        "transform.label": "is set by the key `label` at the top level.",
+        "evaluate.slices": "found 'carrier', expected a list of text.",
+    }
+
+
+def test_nodes_within_settings_are_checked_too():
+    ingest = {"_target_": "raypipe.Ingest", "source": {"_target_": "raypipe.Csv", "pth": "x"}, "table": "t"}
+    assert {p.where for p in problems_of({**GOOD, "steps": {"w": ingest}}, ())} == {"steps.w.source.pth", "steps.w.source.path"}
