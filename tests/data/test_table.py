@@ -12,6 +12,7 @@ from raypipe.core.errors import DataError, StoreError
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.fragment import write_fragment
+from raypipe.data.split import PARTS, rule
 from raypipe.data.table import (
     TableSchema,
     fragments,
@@ -157,6 +158,22 @@ def test_columns_are_chosen_and_a_wrong_one_is_named(work):
     assert read(work.ledger, work.store, table, []).num_rows == 3
     with pytest.raises(DataError, match=r"table t: has no column 'y'\. Valid: s, x"):
         read(work.ledger, work.store, table, ["y"])
+
+
+def test_a_part_is_read_by_the_split_rule(work):
+    rule_ = rule("hash", key="x", validation=0.2, test=0.2)
+    rows = pa.table({"x": np.arange(1_000), "y": np.arange(1_000) * 2.0})
+    schema = TableSchema(rows.schema, split=rule_)
+    table = publish(work, made(work, "t", schema, write(work, rows.slice(0, 400), rows.slice(400)), mode="overwrite"))
+    parts = [read(work.ledger, work.store, table, ["y"], part=part) for part in PARTS]
+    assert [part.column_names for part in parts] == [["y"]] * 3
+    assert sorted(pa.concat_tables(parts)["y"].to_pylist()) == rows["y"].to_pylist()
+    assert parts[1].num_rows == pytest.approx(200, abs=60)
+    with pytest.raises(DataError, match=r"table t: there is no part 'tset'\. Did you mean 'test'\?"):
+        read(work.ledger, work.store, table, part="tset")
+    plain = publish(work, made(work, "u", SCHEMA, write(work, A), mode="overwrite"))
+    with pytest.raises(DataError, match="table u: has no split rule"):
+        read(work.ledger, work.store, plain, part="test")
 
 
 def test_a_table_of_no_fragments_has_its_columns(work):
