@@ -60,7 +60,8 @@ class Session:
 
 
 # Two training workers of one CPU each that read a lazy Dataset hold two CPUs, and the reading waits for a third for ever.
-# Four on a two-core machine cost a first map 2.3 CPU-s against 2.8 on two (one worker more to start), and later ones the same 0.3.
+# On a two-core machine a first map costs as much with four as with two (2.3 and 2.8 CPU-s), and later ones 0.3.
+# Ray starts that many workers by itself; asking for more of it, or for none, changed nothing.
 MIN_CPUS = 4
 
 ATTEMPTS = 3
@@ -139,8 +140,7 @@ def importable(names: Sequence[str], project_path: Path) -> list[Problem]:
                 found[name] = f"{type(error).__name__}: {error}"
         return found
 
-    # The function travels by value: raypipe itself may be what the workers lack.
-    missing.__module__ = "__main__"
+    # A function inside a function travels by value: raypipe itself may be what the workers lack.
     answers = ray.get(ray.remote(num_cpus=0, max_retries=0)(missing).remote(list(names)))
     hint = f"The workers look in {project_path} and in what is installed there; move it into the project's folder, or install it on them."
     return [Problem(name, f"cannot be imported on the workers ({error}). {hint}") for name, error in answers.items()]

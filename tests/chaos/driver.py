@@ -2,7 +2,7 @@
 
 python -m tests.chaos.driver URL STORE steps NUM     makes steps 0 to NUM and ends
 python -m tests.chaos.driver URL STORE stop          claims and stages one step, waits for a line, then publishes it
-python -m tests.chaos.driver URL STORE fork          forks a life that makes steps without end, for each line it reads
+python -m tests.chaos.driver URL STORE fork          for each number it reads, forks a life that makes steps from there on
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ def fork(url: str, store: Store) -> None:
         pid = os.fork()
         if pid == 0:
             try:
-                work(Ledger.open(url, "chaos"), store, f"run-{line.strip()}", itertools.count())
+                work(Ledger.open(url, "chaos"), store, f"run-{os.getpid()}", itertools.count(int(line)))
             except BaseException as error:
                 say(f"error {error!r}")
             os._exit(1)
