@@ -9,6 +9,7 @@ import linecache
 import sys
 import threading
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -152,12 +153,16 @@ class _Import:
 
 def _refuse_working_tree(name: str) -> None:
     """A module of the user's that was not recorded must not be taken from where the process happens to run."""
+    if _lies_in_working_tree(name.partition(".")[0]):
+        raise ModuleNotFoundError(f"No module named '{name}' among the recorded ones; the one in the working tree is not used", name=name)
+
+
+@lru_cache(maxsize=1024)
+def _lies_in_working_tree(top: str) -> bool:
     from raypipe.core.module import find
 
-    top = name.partition(".")[0]
     found = find(top, ())
-    if found and found.origin == "user" and top not in ("__main__",):
-        raise ModuleNotFoundError(f"No module named '{name}' among the recorded ones; the one in the working tree is not used", name=name)
+    return found is not None and found.origin == "user" and top != "__main__"
 
 
 def _installed(target: str) -> Any:
