@@ -75,13 +75,11 @@ def check(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """The plan, a line a step."""
     from raypipe.cli.terminal import plan_lines
-    from raypipe.pipeline.check import check as problems_of
     from raypipe.pipeline.plan import plan as make_plan
+    from raypipe.pipeline.run import refuse_problems
 
     opened = open_pipeline(options)
-    problems = problems_of(opened.pipeline, opened.scene, opened.cluster)
-    if problems:
-        raise ConfigError(problems)
+    refuse_problems(opened.pipeline, opened.scene, opened.cluster)
     found = make_plan(opened.pipeline, opened.scene)
     if options.json:
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found)}, indent=2))

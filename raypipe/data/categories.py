@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
@@ -46,6 +45,7 @@ def ordered(name: str, state: Json) -> list[tuple[Json, int]]:
 def codes(array: pa.Array, categories: Sequence[Json]) -> np.ndarray:
     """The place of each value among the categories, int32 [rows]; -1: not among them, or null."""
     import numpy as np
+    import pyarrow.compute as pc
 
     if pa.types.is_dictionary(array.type):
         # One look-up a distinct value; the last place is for null.
@@ -70,6 +70,8 @@ def text(category: Json) -> str:
 
 
 def _count(name: str, array: pa.Array) -> Json:
+    import pyarrow.compute as pc
+
     values = _decoded(array)
     counted = pc.value_counts(values.drop_null())  # type: ignore[attr-defined]
     _refuse_many(name, len(counted))

@@ -12,7 +12,7 @@ import pyarrow as pa
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
-from raypipe.core.step import Look, Made, Work
+from raypipe.core.step import Made, Work
 from raypipe.data import progress
 from raypipe.data.contract import Contract
 from raypipe.data.findings import Place, breaches, examine, merge, words
@@ -20,7 +20,7 @@ from raypipe.data.fragment import Fragment, read_fragment
 from raypipe.data.intake import Intake, Taken
 from raypipe.data.map import map_fragments
 from raypipe.data.snapshot import Snapshot
-from raypipe.data.source import Source, SourceFile, list_files, read_batches, state
+from raypipe.data.source import Source, SourceFile, list_files, read_batches
 from raypipe.data.table import TableSchema, fragments, latest, made
 
 if TYPE_CHECKING:
@@ -30,12 +30,6 @@ REVISION = 1
 """Raised when the same files and settings would give other rows."""
 NUM_PROBLEMS = 30
 """Lines of problems that are told of one batch."""
-
-
-def source_state(look: Look, source: Source, table: str) -> Json:
-    """What a plan compares: how many files there are, and a digest over their paths, sizes and content."""
-    files = list_files(source, look.project_path, {t.file.path: t.file for t in progress.taken_files(look.ledger, table)})
-    return {"files": len(files), "state": state(files)}
 
 
 def ingest(work: Work, source: Source, contract: Contract | None, table: str) -> Made[Table]:

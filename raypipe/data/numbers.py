@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
@@ -87,6 +86,8 @@ def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
 
 def filled(array: pa.Array, value: float | int | str | bool, keep: bool) -> pa.Array:
     """The value where there is null or NaN. Unless its type is to be kept, an integer or bool column becomes float64."""
+    import pyarrow.compute as pc
+
     type = value_type(array.type)
     if not keep and not pa.types.is_floating(type):
         type = pa.float64()

@@ -10,8 +10,8 @@ from sqlalchemy import Connection, delete, insert, select
 
 from raypipe.core.artifact import Json
 from raypipe.core.schema import ingested_files
-from raypipe.core.step import Commit
-from raypipe.data.source import SourceFile
+from raypipe.core.step import Commit, Look
+from raypipe.data.source import Source, SourceFile, list_files, state
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
@@ -36,6 +36,12 @@ def taken_files(ledger: Ledger, table: str) -> list[TakenFile]:
         query = select(ingested_files).where(c.project == ledger.project, c.table_name == table).order_by(c.path)
         rows: Sequence[Any] = connection.execute(query).all()
     return [TakenFile(SourceFile(r.path, r.size, r.mtime_ns, r.sha256), r.ingest_key, r.num_rows, r.snapshot_id) for r in rows]
+
+
+def source_state(look: Look, source: Source, table: str) -> Json:
+    """What a plan compares: how many files there are, and a digest over their paths, sizes and content."""
+    files = list_files(source, look.project_path, {t.file.path: t.file for t in taken_files(look.ledger, table)})
+    return {"files": len(files), "state": state(files)}
 
 
 def record(project: str, table: str, key: str, files: Sequence[tuple[SourceFile, int]], *, anew: bool) -> Commit:

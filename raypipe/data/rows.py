@@ -37,7 +37,7 @@ class Written:
 
 
 def map_rows(work: Work, function: RowFunction, fragments: Sequence[Fragment], columns: Sequence[str] | None = None) -> Written:
-    """`function` of each fragment's rows, one fragment out for each in. Raises DataError where fragments come out with different columns."""
+    """`function` of each fragment's rows, one fragment out for each in. DataError where they come out with different columns."""
     kernel = _Rewrite(work.store, work.path, function, columns)
     results = map_fragments(kernel, list(enumerate(fragments)), inline=work.inline)
     return gather([(r.fragment, r.schema, r.note) for r in results])

@@ -8,7 +8,6 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, DataError, nearest
@@ -126,6 +125,8 @@ def _by_time(rule: Json, column: pa.ChunkedArray) -> np.ndarray:
 
 
 def _not_before(rule: Json, name: str, column: pa.ChunkedArray) -> np.ndarray:
+    import pyarrow.compute as pc
+
     bound = _time(rule[name])
     zone = column.type.tz
     if bound.tzinfo is not None and zone is None:

@@ -1,4 +1,4 @@
-"""From a node to a step that can be asked or run. raypipe's own components are built; code of the user's stays a reference until it is used."""
+"""From a node to a step: raypipe's own components are built, code of the user's stays a reference until it is used."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from typing import Any
 
 from raypipe.core.artifact import Json
 from raypipe.core.code import closure
-from raypipe.core.recorded import record
 from raypipe.core.errors import ConfigError, Problem
+from raypipe.core.recorded import record
 from raypipe.core.shape import shape
 from raypipe.core.step import UserCode
 from raypipe.pipeline.fingerprint import own_class
@@ -19,7 +19,7 @@ from raypipe.pipeline.node import Node
 
 
 def build_step(node: Node, search: Sequence[Path]) -> Any:
-    """The step. One of raypipe's own imports nothing of the user's; a class of the user's is imported; a function becomes a FunctionStep."""
+    """The step. One of raypipe's own imports nothing of the user's; a class of theirs is imported, a function becomes a FunctionStep."""
     settings = {k: component(v, search) for k, v in node.settings.items()}
     if node.target.startswith("raypipe."):
         return own_class(node.target)(**settings, **node.refs)

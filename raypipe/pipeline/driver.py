@@ -158,7 +158,8 @@ class Driver:
 
     def _publish(self, name: str, lease: Lease, work: Work, made: Made[Any], planned: PlannedStep, inputs: dict[str, Any]) -> Artifact:
         kind = output_kind(shape(self.pipeline.nodes[name].target, self.scene.search))
-        assert kind in KINDS and planned.identity is not None
+        assert kind in KINDS
+        assert planned.identity is not None
         record = Record(
             kind=kind,
             pipeline=self.pipeline.name,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from graphlib import CycleError, TopologicalSorter
+from itertools import pairwise
 
 from raypipe.core.errors import Problem, nearest
 from raypipe.pipeline.node import Node
@@ -62,5 +63,5 @@ def _cycle(names: list[str]) -> Problem:
     readers = names[::-1]
     if len(readers) == 2:
         return Problem(readers[0], "the step reads itself.")
-    steps = ", ".join(f"'{a}' reads '{b}'" for a, b in zip(readers, readers[1:], strict=False))
+    steps = ", ".join(f"'{a}' reads '{b}'" for a, b in pairwise(readers))
     return Problem(readers[0], f"the steps wait for each other: {steps}.")

@@ -53,7 +53,7 @@ def _component(value: Any) -> Json:
         if value.args:
             raise ConfigError(f"functools.partial of {import_path(value.func)}: give its arguments by name, not by position.")
         return {"_target_": import_path(value.func), **{k: lower(v) for k, v in value.keywords.items()}}
-    if isinstance(value, type) or callable(value) and not dataclasses.is_dataclass(value):
+    if isinstance(value, type) or (callable(value) and not dataclasses.is_dataclass(value)):
         return {"_target_": import_path(value)}
     if dataclasses.is_dataclass(value):
         fields = [f for f in dataclasses.fields(value) if f.init and not _is_default(f, getattr(value, f.name))]

@@ -14,7 +14,6 @@ from raypipe.pipeline.plan import Scene, open_scene
 if TYPE_CHECKING:
     import polars as pl
     import pyarrow as pa
-    import ray.data
 
     from raypipe.bundle.bundle import Bundle
 
@@ -40,8 +39,8 @@ class Reached:
         assert isinstance(frame, pl.DataFrame)
         return frame
 
-    def to_ray(self, columns: Sequence[str] | None = None) -> ray.data.Dataset:
-        """A Dataset that reads the fragments when it is used."""
+    def to_ray(self, columns: Sequence[str] | None = None) -> Any:
+        """A `ray.data.Dataset` that reads the fragments when it is used."""
         from raypipe.data.table import fragments, to_dataset
 
         return to_dataset(self.scene.store, fragments(self.scene.ledger, self.artifact), columns)
@@ -62,7 +61,7 @@ def table(name: str, snapshot: int | None = None, project_path: Path | str | Non
 
 
 def model(ref: str, project_path: Path | str | None = None) -> Bundle:
-    """`flights@champion`, `flights@3` or `flights`: the bundle, verified, with `.predict(table)`. Raises ConfigError that lists what there is."""
+    """`flights@champion`, `flights@3` or `flights`: the bundle, verified, with `.predict(table)`. Else ConfigError."""
     from raypipe.bundle.bundle import load
     from raypipe.registry.versions import resolve
 

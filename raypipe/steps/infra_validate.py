@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class InfraValidate:
-    """Replays rows of the test part through the endpoint's own code and compares: probabilities to 1e-5, every decision off the threshold."""
+    """Replays rows of the test part through a replica and compares: probabilities to 1e-5, every decision off the threshold."""
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("ray",)

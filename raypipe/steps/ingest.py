@@ -35,7 +35,7 @@ class Ingest:
 
     def observe(self, look: Look) -> Json:
         """The state of the source: a digest of its files' paths, sizes and content."""
-        from raypipe.data.ingest import source_state
+        from raypipe.data.progress import source_state
 
         return source_state(look, self.source, self._table(look))
 

@@ -12,7 +12,7 @@ from raypipe.core.step import NO_IDENTITY, Columns, Made, Ref, Work
 
 @dataclass(frozen=True)
 class Split:
-    """Writes no rows: its artifact is the table that it reads, with the rule. Every table derived from it keeps the rule and its columns."""
+    """Writes no rows: its artifact is the table that it reads, with the rule. Tables derived from it keep rule and columns."""
 
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True

@@ -43,6 +43,11 @@ class Transform:
     table: Ref[Table] = Ref("split")
     """The step whose table is transformed; it must have a split."""
 
+    @classmethod
+    def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
+        """The entries with their order, which a mapping in canonical JSON has none of."""
+        return {**settings, "order": list(settings.get("entries", {}))}
+
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.flow import check
 

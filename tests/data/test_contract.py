@@ -113,6 +113,7 @@ def test_what_is_known_before_anything_runs():
         (Column("string", allowed=[]), "allowed is empty"),
         (Column("int64", pattern="a"), "pattern is for text, the type is int64"),
         (Column("string", pattern="("), r"pattern '\(': "),
+        (Column("string", pattern="(?=a)b"), "RE2 knows no look-around"),
         (Column("string", unique=True, on_breach="drop"), "unique cannot go with on_breach: drop"),
         (Column("string", on_breach="ignore"), "on_breach is 'ignore', expected fail, drop or warn"),  # type: ignore[arg-type]
         (Column("string", known="later"), "known is 'later', expected before or afterwards"),  # type: ignore[arg-type]

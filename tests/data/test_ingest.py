@@ -12,8 +12,8 @@ from raypipe.core.errors import DataError
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.contract import Column, Contract
-from raypipe.data.ingest import findings_of, ingest, source_state
-from raypipe.data.progress import taken_files
+from raypipe.data.ingest import findings_of, ingest
+from raypipe.data.progress import source_state, taken_files
 from raypipe.data.source import Csv, Parquet, Source
 from raypipe.data.table import TableSchema, read, snapshots
 

@@ -42,7 +42,9 @@ def test_a_required_step_that_is_left_out_is_told():
 
 
 def test_gate_and_infra_validation_read_what_the_transform_reads():
-    made = assemble({**LIFE, "transform": {"table": "made"}, "steps": {"made": {"_target_": "raypipe.Label", "column": "y", "sql": "a > 1"}}}, ())
+    made = assemble(
+        {**LIFE, "transform": {"table": "made"}, "steps": {"made": {"_target_": "raypipe.Label", "column": "y", "sql": "a > 1"}}}, ()
+    )
     assert {made.nodes[n].refs["table"] for n in ("transform", "gate", "infra_validate")} == {"made"}
 
 
@@ -70,13 +72,20 @@ def test_several_problems_at_once():
 
 
 def test_python_and_yaml_give_the_same_value():
-    python = rp.Pipeline("p", source=rp.Csv("x.csv"), label="y", model=rp.Logistic(), split=rp.Split(by="hash", key="k"), train=rp.Train(seed=1))
+    python = rp.Pipeline(
+        "p", source=rp.Csv("x.csv"), label="y", model=rp.Logistic(), split=rp.Split(by="hash", key="k"), train=rp.Train(seed=1)
+    )
     assert python == assemble({**LIFE, "train": {"seed": 1, "epochs": 5}}, ())
 
 
 def test_a_function_of_tables_is_a_step(tmp_path: Path):
-    (tmp_path / "mine.py").write_text("import pyarrow as pa\n\ndef joined(left: pa.Table, right: pa.Table, how: str = 'inner') -> pa.Table:\n    return left\n")
-    steps = {"other": {"_target_": "raypipe.Ingest", "source": SOURCE}, "both": {"_target_": "mine.joined", "left": "source", "right": "other", "how": "outer"}}
+    (tmp_path / "mine.py").write_text(
+        "import pyarrow as pa\n\ndef joined(left: pa.Table, right: pa.Table, how: str = 'inner') -> pa.Table:\n    return left\n"
+    )
+    steps = {
+        "other": {"_target_": "raypipe.Ingest", "source": SOURCE},
+        "both": {"_target_": "mine.joined", "left": "source", "right": "other", "how": "outer"},
+    }
     made = assemble({"name": "p", "source": SOURCE, "steps": steps}, (tmp_path,))
     assert made.nodes["both"].refs == {"left": "source", "right": "other"}
     assert made.nodes["both"].settings == {"how": "outer"}

@@ -13,8 +13,8 @@ LIFE = {
 }
 
 
-def train(model: str, **settings) -> str:
-    values = {**LIFE, "model": {"_target_": f"raypipe.{model}", **settings.pop("model", {})}, "train": settings}
+def train(kind: str, **settings) -> str:
+    values = {**LIFE, "model": {"_target_": f"raypipe.{kind}", **settings.pop("model", {})}, "train": settings}
     return fingerprint(own_identity(assemble(values, ()).nodes["train"], ()))
 
 
