@@ -1,4 +1,4 @@
-"""A warm Ray of the benchmark's own, behind a token of its own, whose CPU seconds are counted; it ends with the benchmark."""
+"""A warm Ray of the benchmark's own, on loopback, whose CPU seconds are counted; it ends with the benchmark."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import cpu
 
 HEAD = """
 import ray, sys
-ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False, _node_ip_address="127.0.0.1")
+ray.init(address="local", num_cpus=int(sys.argv[1]), include_dashboard=False, log_to_driver=False)
 print("address", ray.get_runtime_context().gcs_address, flush=True)
 sys.stdin.read()
 """
@@ -26,8 +26,8 @@ sys.stdin.read()
 @dataclass(frozen=True)
 class Cluster:
     address: str
-    token: dict[str, str]
-    """The variables that let a driver in: Ray serves on an address that others may reach."""
+    entry: dict[str, str]
+    """The variables with which a driver finds it and is let in."""
     servers: cpu.Servers
     idle: float
     """CPU seconds a second that it uses for itself."""
@@ -35,7 +35,7 @@ class Cluster:
     def run(self, command: list[str], cwd: Path | None = None, env: dict[str, str] | None = None) -> cpu.Spent:
         """The command's CPU seconds and those of the cluster from its start until half a second after its end, less the idle cluster's."""
         began, before = time.perf_counter(), self.servers.cpu_s()
-        spent = cpu.run(command, cwd, {**(env or {}), **self.token})
+        spent = cpu.run(command, cwd, {**(env or {}), **self.entry})
         time.sleep(0.5)
         used = self.servers.cpu_s() - before - self.idle * (time.perf_counter() - began)
         return cpu.Spent(spent.cpu_s + used, spent.wall_s, spent.output)
@@ -44,14 +44,15 @@ class Cluster:
 @contextmanager
 def warm(num_cpus: int, environment: dict[str, str]) -> Iterator[Cluster]:
     mark = f"cluster-{os.getpid()}"
-    token = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **environment, **token, cpu.MARK: mark}
+    # Ray takes 127.0.0.1 for the machine's own address and listens everywhere, but for the first of these.
+    entry = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    env = {**os.environ, "RAY_USAGE_STATS_ENABLED": "0", **environment, **entry, cpu.MARK: mark}
     with cpu.Servers(mark) as servers:
         head = subprocess.Popen(
             [sys.executable, "-c", HEAD, str(num_cpus)], env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
         try:
-            yield Cluster(_address(head), token, servers, _idle(servers.cpu_s))
+            yield Cluster(_address(head), entry, servers, _idle(servers.cpu_s))
         finally:
             assert head.stdin
             head.stdin.close()
