@@ -18,6 +18,7 @@ from raypipe.registry.endpoints import endpoint, endpoints
 def serve(options: argparse.Namespace) -> int:
     """Serves the model's desired state on one port; exit code 130 or 143 after a signal."""
     from raypipe.serve.deploy import check_port
+    from raypipe.serve.run import Stop
     from raypipe.serve.run import serve as serve_model
 
     scene = open_scene()
@@ -25,8 +26,18 @@ def serve(options: argparse.Namespace) -> int:
     check_port(options.host, options.port)
     url = f"http://{options.host}:{options.port}"
     cluster: Any = Attach(options.address) if options.address else Local()
-    with _leased(scene, name, url), connect(cluster, scene.place.path):
-        number = serve_model(lambda: _desired(scene, name), port=options.port, host=options.host, report=lambda text: _say(options, text))
+    stop = Stop()
+    with _leased(scene, name, url) as heartbeat, connect(cluster, scene.place.path):
+
+        def wanted() -> Any:
+            try:
+                heartbeat.check()
+            except RaypipeError:
+                stop()
+                raise
+            return _desired(scene, name)
+
+        number = serve_model(wanted, port=options.port, host=options.host, report=lambda text: _say(options, text), stop_=stop)
     _say(options, f"{name} is not served any more")
     return 128 + number if number else 0
 
@@ -58,16 +69,16 @@ def _desired(scene: Scene, name: str) -> Any:
 
 
 @contextlib.contextmanager
-def _leased(scene: Scene, name: str, url: str) -> Iterator[None]:
+def _leased(scene: Scene, name: str, url: str) -> Iterator[Heartbeat]:
     """One process serves a model; whoever asks the ledger learns where. A second one is told who does."""
     try:
         lease = scene.ledger.claim(f"serve:{name}", url)
     except RaypipeError:
         holder = scene.ledger.holder(f"serve:{name}")
         raise ConfigError(f"{name} is served already at {holder[0] if holder else 'another address'}; end that process first.") from None
-    with Heartbeat(scene.ledger, lease):
+    with Heartbeat(scene.ledger, lease) as heartbeat:
         try:
-            yield
+            yield heartbeat
         finally:
             scene.ledger.release(lease)
 
