@@ -1,7 +1,7 @@
 """The intake of a file of 500,000 rows: read, contract, fragment with checksums and digest, fsync; CPU seconds over a plain script's.
 
-The script reads the file, counts the breaches of the same rules with Arrow and writes Parquet with pyarrow's defaults: no page checksums, no
-digest, no fsync.
+The script reads the file, counts the breaches of the same rules with Arrow and writes Parquet with pyarrow's defaults: no page checksums,
+no digest, no fsync.
 """
 
 from __future__ import annotations

@@ -75,7 +75,7 @@ def findings_of(work: Work, contract: Contract, table: Table) -> dict[str, Json]
         parts = fragments(work.ledger, table)
         rules = merge(map_fragments(_Examine(work.store, contract), parts, inline=work.inline))
         rules = [*rules, *_unique(work, contract, parts, {})]
-    _refuse_breaches(contract, rules, table.num_rows)
+    _refuse_breaches(work, contract, rules, table.num_rows)
     broken = [words(rule) for rule in rules if rule["figure"]]
     return {"passed": True, "rules": rules, "rows": table.num_rows, "summary": broken or [f"{len(rules)} rules, none broken"]}
 
@@ -169,7 +169,7 @@ def _judged(work: Work, contract: Contract | None, base: _Base, taken: Sequence[
     new = [fragment for t in taken for fragment in t.fragments]
     names = {fragment.path: t.file.path for t in taken for fragment in t.fragments}
     found = [*merge([t.findings for t in taken]), *_unique(work, contract, [*base.fragments, *new], names)]
-    _refuse_breaches(contract, found, sum(f.num_rows for f in (*base.fragments, *new)))
+    _refuse_breaches(work, contract, found, sum(f.num_rows for f in (*base.fragments, *new)))
     for what, done in (("drop", "dropped"), ("warn", "kept")):
         for text in breaches(found, what):
             work.report(f"{text}: {done}")
@@ -191,9 +191,10 @@ def _unique(work: Work, contract: Contract, parts: Sequence[Fragment], names: Ma
     return repeated(work.store, contract, parts, told, work.inline)
 
 
-def _refuse_breaches(contract: Contract, rules: Sequence[Json], num_rows: int) -> None:
+def _refuse_breaches(work: Work, contract: Contract, rules: Sequence[Json], num_rows: int) -> None:
     told = breaches(rules, "fail")
-    if num_rows < contract.min_rows:
+    # A sample of a table need not be as large as the table.
+    if num_rows < (contract.min_rows if work.sample >= 1 else min(contract.min_rows, 1)):
         told.append(f"the table has {num_rows:,} rows, the contract asks for at least {contract.min_rows:,}")
     if told:
         raise DataError("\n".join(told))

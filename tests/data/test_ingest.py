@@ -240,6 +240,7 @@ def test_a_sample_is_a_table_of_its_own_making(work):
     assert 120 < table.num_rows < 280
     assert run(work, sample=0.1).digest == table.digest
     assert (table.figures["rows_read"], table.figures["rows_sampled"]) == (2000, table.num_rows)
+    assert run(work, contract=Contract(CONTRACT.columns, min_rows=1000), sample=0.1).num_rows == table.num_rows
 
 
 def test_the_state_of_a_source_is_what_a_plan_compares(work):
