@@ -92,7 +92,7 @@ class Database:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            raise LedgerError(f"ledger {self.name}: {_first_line(error)}") from error
+            raise LedgerError(f"ledger {self.name}: {_first_line(error)}.") from error
 
     def __reduce__(self) -> str:
         raise TypeError("the ledger stays with the driver: hand tasks the store, never the ledger")
@@ -100,7 +100,7 @@ class Database:
 
 def _first_line(error: DBAPIError) -> str:
     text = str(error.orig or error).strip()
-    return text.splitlines()[0] if text else type(error).__name__
+    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def _prepare(database: Database) -> None:

@@ -41,6 +41,11 @@ class Ledger:
         """
         return cls(url, project, Database.open(url, clock))
 
+    @property
+    def where(self) -> str:
+        """Where it lies, for people: the file, or the URL without its password."""
+        return self._database.name
+
     def reading(self) -> AbstractContextManager[Connection]:
         """A view that does not move while it is read."""
         return self._database.reading()

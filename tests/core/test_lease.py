@@ -122,6 +122,13 @@ def test_a_process_that_cannot_be_seen_is_followed_after_its_time_to_live(
     assert clocked.claim("k", "r2").token == 2
 
 
+def test_a_laptop_that_changed_its_name_is_the_same_machine(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    with monkeypatch.context() as patch:
+        elsewhere(patch, host="cafe", pid=999_999_999)
+        ledger.claim("k", "r1")
+    assert ledger.claim("k", "r2").token == 2
+
+
 def test_after_a_restart_of_the_machine_a_local_ledger_knows_that_the_holder_is_gone(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
     with monkeypatch.context() as patch:
         elsewhere(patch, boot="the boot before")
