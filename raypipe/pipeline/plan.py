@@ -102,10 +102,7 @@ def plan_step(pipeline: Pipeline, name: str, upstream: Mapping[str, PlannedStep]
     unmade = [ref for ref in refs.values() if not upstream[ref].ready]
     if unmade:
         return _before_inputs(pipeline.name, name, node, own, unmade, scene)
-    found = _with_inputs(pipeline.name, name, node, own, {e: upstream[r].artifact for e, r in refs.items()}, scene)
-    if found.state == "BLOCKED" and claimed:
-        return replace(found, state="RUN", why="")
-    return found
+    return _with_inputs(pipeline.name, name, node, own, {e: upstream[r].artifact for e, r in refs.items()}, scene, claimed)
 
 
 def _stopped(name: str, node: Node, upstream: Mapping[str, PlannedStep], scene: Scene) -> PlannedStep | None:
@@ -127,7 +124,9 @@ def _before_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], u
     return PlannedStep(name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
 
 
-def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inputs: dict[str, Any], scene: Scene) -> PlannedStep:
+def _with_inputs(
+    pipeline: str, name: str, node: Node, own: dict[str, Json], inputs: dict[str, Any], scene: Scene, claimed: bool = False
+) -> PlannedStep:
     look, search = scene.look(pipeline, name), scene.search
     observed: Json = None
     if defines(node, "observe", search):
@@ -138,7 +137,7 @@ def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inp
     print_ = prints.fingerprint(document)
     found = None if "uncached" in own else scene.ledger.find(print_)
     if found is None:
-        return _to_run(pipeline, name, node, document, print_, look)
+        return _to_run(pipeline, name, node, document, print_, look, claimed)
     lost = next((f.path for f in found.files if not scene.store.holds(f)), None)
     if lost:
         return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
@@ -149,8 +148,8 @@ def _with_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], inp
     return PlannedStep(name, state, standing.why, found, document, standing)
 
 
-def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look) -> PlannedStep:
-    holder = look.ledger.holder(print_)
+def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look, claimed: bool) -> PlannedStep:
+    holder = None if claimed else look.ledger.holder(print_)
     if holder is not None:
         return PlannedStep(name, "BLOCKED", holder[1], None, document)
     search = (look.project_path,)

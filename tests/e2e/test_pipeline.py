@@ -82,7 +82,9 @@ def test_killed_in_the_middle_of_training_it_goes_on_from_the_last_checkpoint(co
     arguments = [*FLIGHTS, "train.epochs=12", "model.rounds_per_epoch=10", "cluster=debug", "gate.thresholds={}", "gate.max_drop={}"]
     command = [sys.executable, "-m", "raypipe", "run", *arguments]
     before = checkpoints(copy_of_demo)
-    with subprocess.Popen(command, cwd=copy_of_demo.project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    with subprocess.Popen(
+        command, cwd=copy_of_demo.project, env=environment(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as process:
         deadline = time.monotonic() + 120
         while len(new := checkpoints(copy_of_demo) - before) < 2 and time.monotonic() < deadline and process.poll() is None:
             time.sleep(0.05)
