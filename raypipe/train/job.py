@@ -110,12 +110,9 @@ class Training:
 
     def end_epoch(self, train_log_loss: float, probability_B: np.ndarray, seconds: float) -> None:
         """Notes and reports an epoch by its answers to the validation part."""
-        import ray.train
-
         scores = Scores.partial(self.validation[1], probability_B).figures()
         epoch = Epoch(len(self.history) + 1, train_log_loss, scores["log_loss"], scores["auc"], round(seconds, 3))
         self.history.append(epoch)
-        ray.train.report(epoch.__dict__)
         self.job.report(str(epoch))
 
     def save(self, step: int, state: Json, files: Mapping[str, bytes]) -> None:
@@ -144,7 +141,7 @@ class Fitted:
     num_rows: dict[str, int]
     """Of the parts `train` and `validation`."""
     export_difference: float
-    """The largest relative difference of the exported model's answers to the validation part."""
+    """The largest relative difference of the exported model's answers on the rows of the validation part that were compared."""
     seconds: float
     resumed_from: str | None
     """`epoch 3 of 5, step 120`; None where it began at the beginning."""

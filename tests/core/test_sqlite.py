@@ -17,21 +17,21 @@ from raypipe.core.ledger import Ledger
 
 MOUNTS = """\
 27 1 254:0 / / rw,relatime - ext4 /dev/vda rw
-28 27 0:25 / /mnt/share ro,nosuid - nfs4 server:/export rw
-29 27 0:26 / /mnt/share\\040two rw shared:7 - fuse.sshfs host:/ rw
-30 28 0:27 / /mnt/share/local rw - tmpfs tmpfs rw
+28 27 0:25 / /nfs/share ro,nosuid - nfs4 server:/export rw
+29 27 0:26 / /nfs/share\\040two rw shared:7 - fuse.sshfs host:/ rw
+30 28 0:27 / /nfs/share/local rw - tmpfs tmpfs rw
 """
 
 
 @pytest.mark.parametrize(
     ("path", "kind"),
     [
-        ("/home/a/ledger.db", "ext4"),
-        ("/mnt/share/ledger.db", "nfs4"),
-        ("/mnt/share", "nfs4"),
-        ("/mnt/shared/ledger.db", "ext4"),
-        ("/mnt/share two/x", "fuse.sshfs"),
-        ("/mnt/share/local/x", "tmpfs"),
+        ("/local/a/ledger.db", "ext4"),
+        ("/nfs/share/ledger.db", "nfs4"),
+        ("/nfs/share", "nfs4"),
+        ("/nfs/shared/ledger.db", "ext4"),
+        ("/nfs/share two/x", "fuse.sshfs"),
+        ("/nfs/share/local/x", "tmpfs"),
     ],
 )
 def test_the_file_system_is_that_of_the_nearest_mount(path: str, kind: str):

@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import numpy as np
@@ -178,6 +179,18 @@ def test_two_projects_share_a_catalog(work):
     assert read(other, work.store, table).num_rows == 1
     assert [s.num_rows for s in snapshots(work.ledger, "flights.joined")] == [2]
     other.close()
+
+
+def test_commits_at_once_lose_nothing(work):
+    def append(number):
+        for _ in range(5):
+            commit(work, A, mode="append", name=f"t{number}")
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(append, range(4)))
+    assert [s.num_rows for s in names(work.ledger).values()] == [10] * 4
+    assert [row[0] for row in rows(work, "select snapshot_id from ducklake_snapshot order by 1")] == list(range(21))
+    assert [row[0] for row in rows(work, "select data_file_id from ducklake_data_file order by 1")] == list(range(20))
 
 
 def test_what_another_program_commits_is_refused_by_name(work):
