@@ -1,0 +1,63 @@
+"""One fitted transform: what made the training table is what the bundle applies to a request, bit for bit."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+import raypipe as rp
+from raypipe.cli.main import main
+
+
+def test_the_bundles_transform_makes_the_training_table_bit_for_bit_row_by_row(churn: Path):
+    table, bundle = rp.table("churn.transform"), rp.model("churn@champion")
+    made = table.to_arrow()
+    raw = rp.table("churn.source").to_arrow()
+    features = list(bundle.signature.features)
+    whole = bundle.transform(raw)
+    assert whole.select(features).equals(made.select(features))
+    for row in range(raw.num_rows):
+        assert bundle.transform(raw.slice(row, 1)).equals(whole.slice(row, 1).combine_chunks()), f"row {row}"
+
+
+def test_other_columns_go_round(churn: Path):
+    made = rp.table("churn.transform").to_arrow()
+    assert made["customer_id"].to_pylist() == list(range(1, 201))
+    assert "left" in made.column_names
+
+
+def test_it_is_fitted_on_the_training_part_only(churn: Path):
+    made = rp.table("churn.transform").to_arrow(part="train")
+    values = made["age"].to_numpy().astype("float64")
+    assert abs(values.mean()) < 1e-6
+    assert abs(values.std() - 1) < 1e-5
+
+
+def test_a_column_known_afterwards_is_refused_before_anything_runs(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["run", "transform.inputs.columns=[age, ended_on]"]) == 2
+    err = capsys.readouterr().err
+    assert "transform.inputs" in err
+    assert "'ended_on' is known only afterwards" in err
+
+
+def test_a_function_of_the_users_in_the_transform(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    (fresh / "mine.py").write_text(
+        "import pyarrow as pa\nimport pyarrow.compute as pc\n\n\ndef years(table: pa.Table) -> pa.Table:\n"
+        "    return table.append_column('years', pc.divide(pc.cast(table['months'], pa.float64()), 12.0))\n"
+    )
+    path = fresh / "conf" / "churn.yaml"
+    text = path.read_text().replace("  scale:", "  years: {_target_: mine.years}\n  scale:")
+    path.write_text(text)
+    assert main(["run", "cluster=debug"]) == 0
+    bundle = rp.model("churn")
+    assert "years" in bundle.signature.features
+    (fresh / "mine.py").unlink()
+    row = pa.table({"age": [30], "plan": ["pro"], "months": [24], "calls_per_month": [2.0]})
+    assert rp.model("churn").transform(row)["years"].to_pylist() == [2.0]
+
+
+def test_an_unknown_column(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "transform.scale.columns=[aeg]"]) == 2
+    assert "Did you mean 'age'?" in capsys.readouterr().err
+
+
