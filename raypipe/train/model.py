@@ -72,12 +72,15 @@ class Mlp:
     """Share of each hidden layer that is dropped in a training step."""
     batch_rows: int = 1024
     """Rows of a step."""
+    num_threads: int = 1
+    """Threads of a step: more pay from some 100,000 weights on. Part of what is trained, since they change the last bits."""
 
     def problems(self) -> list[Problem]:
         widths = [p for i, width in enumerate(self.hidden) for p in _below(width, 1, f"hidden[{i}]")]
         outside = [] if 0 <= self.dropout < 1 else [Problem("dropout", f"{self.dropout} must be at least 0 and below 1.")]
+        sizes = [*_below(self.batch_rows, 1, "batch_rows"), *_below(self.num_threads, 1, "num_threads")]
         rate = _not_positive({"learning_rate": self.learning_rate})
-        return [*_not_installed("torch", "Mlp", "raypipe[torch]"), *widths, *rate, *outside, *_below(self.batch_rows, 1, "batch_rows")]
+        return [*_not_installed("torch", "Mlp", "raypipe[torch]"), *widths, *rate, *outside, *sizes]
 
 
 @dataclass(frozen=True)

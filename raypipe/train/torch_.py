@@ -29,10 +29,12 @@ Tensors = dict[str, "torch.Tensor"]
 
 
 def train(training: Training) -> Trained:
-    """Trains epoch by epoch; resumed in the middle of one, it ends with the same bytes as an uninterrupted run with as many threads."""
-    with _own_randomness(training.job.seed):
-        state = _State.begin(training)
-        feed = Feed(training.train, state.settings.batch_rows, training.job.seed)
+    """Trains epoch by epoch; resumed in the middle of one, it ends with the same bytes as an uninterrupted run."""
+    settings = training.job.model
+    assert isinstance(settings, Mlp)
+    with _own_state(training.job.seed, settings.num_threads):
+        state = _State.begin(training, settings)
+        feed = Feed(training.train, settings.batch_rows, training.job.seed)
         while not training.is_over:
             _epoch(training, state, feed)
         state.model.load_state_dict(state.best)
@@ -100,11 +102,9 @@ class _State:
     num_rows: int = 0
 
     @classmethod
-    def begin(cls, training: Training) -> _State:
+    def begin(cls, training: Training, settings: Mlp) -> _State:
         import torch
 
-        settings = training.job.model
-        assert isinstance(settings, Mlp)
         model = build(len(training.train.features), settings)
         optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
         state = cls(settings, model, optimizer, _copy(model.state_dict()))
@@ -184,13 +184,18 @@ def _probability(model: torch.nn.Module, features_BF: Matrix) -> np.ndarray:
 
 
 @contextmanager
-def _own_randomness(seed: int) -> Iterator[None]:
-    """The seed for what runs inside; torch's own random state is as before afterwards."""
+def _own_state(seed: int, num_threads: int) -> Iterator[None]:
+    """The seed and the threads for what runs inside; the process has its own again afterwards."""
     import torch
 
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        yield
+    threads_before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            yield
+    finally:
+        torch.set_num_threads(threads_before)
 
 
 def _copy(tensors: Tensors) -> Tensors:

@@ -1,5 +1,6 @@
 """The booster: resumed, it grows the very trees of an uninterrupted run."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,8 +10,8 @@ from raypipe.train.fit import fit
 from raypipe.train.model import Booster
 from tests.train.sample import Stop, job
 
-SMALL = Booster(num_leaves=7, learning_rate=0.2, rounds_per_epoch=4)
-SAMPLED = Booster(num_leaves=7, learning_rate=0.2, rounds_per_epoch=4, bagging_fraction=0.7, feature_fraction=0.5)
+SMALL = Booster(num_leaves=7, learning_rate=0.2, rounds_per_epoch=4, num_threads=1)
+SAMPLED = replace(SMALL, bagging_fraction=0.7, feature_fraction=0.5)
 
 
 def _fence() -> None:
@@ -42,7 +43,7 @@ def test_it_learns_and_its_text_holds_the_trees_alone(tmp_path: Path):
 
 
 def test_early_stopping_keeps_the_trees_of_the_best_epoch(tmp_path: Path):
-    fitted = fit(job(tmp_path, Booster(num_leaves=63, learning_rate=0.5, rounds_per_epoch=5), epochs=40, early_stopping=2))
+    fitted = fit(job(tmp_path, replace(SMALL, num_leaves=63, learning_rate=0.5, rounds_per_epoch=5), epochs=40, early_stopping=2))
     losses = [e["log_loss"] for e in fitted.history]
     assert fitted.best_epoch == len(losses) - 2 == losses.index(min(losses)) + 1
     assert fitted.model.count(b"\nTree=") == 5 * (len(losses) - 2)

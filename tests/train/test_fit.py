@@ -21,7 +21,7 @@ from raypipe.train.job import Trained
 from raypipe.train.model import Booster, Logistic, Mlp
 from tests.train.sample import FEATURES, MLP, NUM_ROWS, job, rows
 
-QUICK = Booster(num_leaves=3, rounds_per_epoch=2)
+QUICK = Booster(num_leaves=3, rounds_per_epoch=2, num_threads=1)
 
 
 def with_column(name: str, values) -> pa.Table:

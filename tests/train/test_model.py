@@ -20,6 +20,7 @@ def test_the_defaults_have_no_problems(model):
         (Mlp(hidden=[64, 0]), "hidden[1]"),
         (Mlp(dropout=1.0), "dropout"),
         (Mlp(batch_rows=0), "batch_rows"),
+        (Mlp(num_threads=0), "num_threads"),
         (Logistic(C=-1), "C"),
     ],
 )

@@ -77,14 +77,16 @@ def test_without_hidden_layers_it_is_a_logistic_regression(tmp_path: Path):
     assert [tuple(p.shape) for p in build(len(FEATURES), Mlp(hidden=[])).parameters()] == [(1, len(FEATURES)), (1,)]
 
 
-def test_the_users_own_random_state_is_left_as_it_was(tmp_path: Path):
+def test_the_users_own_random_state_and_threads_are_left_as_they_were(tmp_path: Path):
     import torch
 
+    threads = torch.get_num_threads()
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
     fit(job(tmp_path, MLP, epochs=1))
     assert np.array_equal(torch.rand(3).numpy(), expected.numpy())
+    assert torch.get_num_threads() == threads
 
 
 def _fence() -> None:
