@@ -13,7 +13,7 @@ import pyarrow as pa
 from raypipe.bundle.bundle import TOLERANCE, farthest
 from raypipe.bundle.signature import Signature
 from raypipe.core.artifact import Json
-from raypipe.serve.bad import bad_requests
+from raypipe.serve.bad import BadRequest, bad_requests
 from raypipe.serve.client import Client, EndpointError, Predictions, records
 from raypipe.serve.deploy import NotServing
 from raypipe.serve.desired import Desired
@@ -22,6 +22,9 @@ from raypipe.serve.stage import stage
 
 BATCH_ROWS = 500
 """Rows of a request when the rows are replayed together."""
+
+NUM_ASKED = 4
+"""Times that a bad request is sent until an answer to it arrives."""
 
 NUM_WARM = 5
 """Requests before the clock runs."""
@@ -145,16 +148,25 @@ def _latency(seconds: np.ndarray, budget_ms: float) -> list[Check]:
     ]
 
 
+def _status(client: Client, path: str, bad: BadRequest) -> int | str:
+    """How a bad request is answered. An endpoint that refuses a body before all of it has come closes the connection, and the answer
+    may be lost with it: then it is asked again, and one that never answers is told."""
+    told = ""
+    for _ in range(NUM_ASKED):
+        try:
+            return client.send("POST", path, bad.body, bad.headers).status
+        except EndpointError as error:
+            told = str(error)
+    return told
+
+
 def _behaviour(client: Client, form: Form, good: dict[str, Any], desired: Desired, num_bad: int | None) -> list[Check]:
     """Bad requests are refused, and a good one is still answered afterwards."""
     path = f"/v1/models/{desired.name}:predict"
     wrong = []
     sent = bad_requests(form, good, desired.limits)[:num_bad]
     for bad in sent:
-        try:
-            status = client.send("POST", path, bad.body, bad.headers).status
-        except EndpointError as error:
-            status = str(error)
+        status = _status(client, path, bad)
         if not (isinstance(status, int) and 400 <= status < 500):
             wrong.append(f"{bad.name} ({status})")
     try:

@@ -28,7 +28,7 @@ def test_a_no_stays_a_no_without_being_computed_again(churn: Path, capsys: pytes
 
 
 def test_a_candidate_that_is_worse_than_the_champion_is_refused(churn: Path, capsys: pytest.CaptureFixture[str]):
-    code, result = run(capsys, "+gate.max_drop={auc: 0.0}", "model.C=0.0001", "transform.inputs.columns=[age, plan, months, calls_per_month]")
+    code, result = run(capsys, "+gate.max_drop={auc: 0.0}", "model.C=0.0001")
     verdict = result["steps"]["gate"]["figures"]
     assert verdict["champion"]
     assert (code == 3) == (not verdict["passed"])

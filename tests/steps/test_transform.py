@@ -59,5 +59,3 @@ def test_a_function_of_the_users_in_the_transform(fresh: Path, capsys: pytest.Ca
 def test_an_unknown_column(fresh: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["check", "transform.scale.columns=[aeg]"]) == 2
     assert "Did you mean 'age'?" in capsys.readouterr().err
-
-
