@@ -1,0 +1,117 @@
+"""Tables: commits that stay flat, and fragments written and read over plain pyarrow in the same process."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import statistics
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from claim import Claim, interleaved, main, ratio, spread
+
+from raypipe.core.ledger import Ledger, Record
+from raypipe.core.step import Work
+from raypipe.core.store import Store
+from raypipe.data.fragment import read_fragment, write_fragment
+from raypipe.data.table import TableSchema, latest, made
+
+
+def measure(quick: bool) -> Iterator[Claim]:
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _commits(Path(folder), 60 if quick else 300)
+        yield from _fragments(Path(folder), 50_000 if quick else 500_000, 5 if quick else 15)
+
+
+def _commits(folder: Path, number: int) -> Iterator[Claim]:
+    """Appends of 1,000 rows, each published with an artifact as a step does, the fragment's writing apart."""
+    ledger, store = Ledger.open(f"sqlite:///{folder}/ledger.db", "bench"), Store.open(folder / "store")
+    work = Work(project="bench", project_path=folder, pipeline="p", step="s", ledger=ledger, store=store, run="r")
+    rows = table(1_000)
+    times = [_append(work, rows, n) for n in range(number)]
+    first, last = statistics.median(times[:20]), statistics.median(times[-20:])
+    detail = f"first 20 {first * 1e3:.2f} ms, last 20 {last * 1e3:.2f} ms"
+    yield Claim(f"commit {number} over the first", last / first, 2, detail=detail)
+    ledger.close()
+
+
+def _append(work: Work, rows: pa.Table, number: int) -> float:
+    fragment = write_fragment(work.store, f"{number}.parquet", rows)
+    began = time.perf_counter()
+    table_ = made(work, "p.s", TableSchema(rows.schema), [fragment], mode="append", before=latest(work.ledger, "p.s"))
+    fingerprint = uuid.uuid4().hex
+    record = Record("Table", "p", "s", "r", fingerprint, table_.digest, files=table_.files, schema=table_.schema)
+    work.ledger.publish(work.ledger.claim(fingerprint, "r"), record, table_.commits)
+    return time.perf_counter() - began
+
+
+def _fragments(folder: Path, num_rows: int, rounds: int) -> Iterator[Claim]:
+    """Against what pyarrow does by itself: no page checksums, no digest, no statistics for a catalog; its default dictionaries."""
+    store, rows, plain = Store.open(folder / "store"), table(num_rows), str(folder / "plain.parquet")
+    fragment = write_fragment(store, "f.parquet", rows)
+    writes = {
+        "write_fragment": lambda: write_fragment(store, "f.parquet", rows),
+        "pq.write_table": lambda: pq.write_table(rows, plain),
+        "by hand": lambda: _by_hand(rows, plain),
+    }
+    found = interleaved(rounds, {name: _cpu(run) for name, run in writes.items()})
+    yield Claim("writing a fragment over pq.write_table", ratio(found, "write_fragment", "pq.write_table"), 0.8, detail=spread(found, "s"))
+    yield Claim("writing a fragment over the same by hand", ratio(found, "write_fragment", "by hand"), 1.15)
+    path = store.locate(fragment.path)
+    reads = {
+        "read_fragment": lambda: read_fragment(store, fragment),
+        "verified": lambda: pq.ParquetFile(path, page_checksum_verification=True).read(use_threads=False),
+        "not verified": lambda: pq.ParquetFile(path).read(use_threads=False),
+    }
+    found = interleaved(rounds, {name: _cpu(run) for name, run in reads.items()})
+    yield Claim(
+        "reading a fragment over pyarrow, checksums verified", ratio(found, "read_fragment", "verified"), 1.1, detail=spread(found, "s")
+    )
+    yield Claim("reading a fragment over pyarrow, not verified", ratio(found, "read_fragment", "not verified"), 1.4)
+
+
+def _by_hand(rows: pa.Table, path: str) -> None:
+    """The same file as a person would get it: tuned options, then the file read back for its digest."""
+    text = [field.name for field in rows.schema if pa.types.is_string(field.type)]
+    pq.write_table(rows, path, compression="lz4", use_dictionary=text, write_page_checksum=True, row_group_size=131_072)  # pyright: ignore[reportArgumentType]
+    with open(path, "rb") as stream:
+        os.fsync(stream.fileno())
+        hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def table(num_rows: int) -> pa.Table:
+    """Twelve columns: six floats, three integers and times, two strings, a flag."""
+    rng = np.random.default_rng(0)
+    floats = {f"x{i}": rng.normal(size=num_rows) for i in range(5)}
+    return pa.table(
+        {
+            **floats,
+            "x5": rng.normal(size=num_rows).astype("float32"),
+            "id": rng.integers(0, 10**6, num_rows),
+            "small": rng.integers(0, 100, num_rows).astype("int32"),
+            "carrier": rng.choice([f"c{i}" for i in range(40)], num_rows),
+            "airport": rng.choice([f"airport{i}" for i in range(3000)], num_rows),
+            "at": pa.array(rng.integers(0, 10**15, num_rows), pa.timestamp("us")),
+            "flag": rng.random(num_rows) > 0.5,
+        }
+    )
+
+
+def _cpu(run: Callable[[], object]) -> Callable[[], float]:
+    def measured() -> float:
+        began = time.process_time()
+        run()
+        return time.process_time() - began
+
+    return measured
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure))
