@@ -23,7 +23,7 @@ import sys
 from hydra import compose, initialize_config_dir
 conf, ledger = sys.argv[1:]
 with initialize_config_dir(conf, version_base="1.3"):
-    config = compose("flights")
+    config = compose("flights", ["hydra.searchpath=[pkg://raypipe.configs]"])
 from sqlalchemy import create_engine, text
 with create_engine(f"sqlite:///{ledger}").connect() as connection:
     assert connection.execute(text("select count(*) from raypipe_artifacts")).scalar_one() > 0
