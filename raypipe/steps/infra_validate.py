@@ -32,7 +32,7 @@ class InfraValidate:
     """The rows before the transform; set to what `transform` reads."""
     rows: int = 64
     """Rows of the test part that are replayed."""
-    latency_budget_ms: float = 200.0
+    latency_budget_ms: float = 1000.0
     """95 of 100 requests of one row must be answered within this time, in ms."""
 
     def check(self, where: str, **inputs: Columns | None) -> list[Problem]:
