@@ -75,12 +75,10 @@ def check(options: argparse.Namespace) -> int:
 def plan(options: argparse.Namespace) -> int:
     """The plan, a line a step."""
     from raypipe.cli.terminal import plan_lines
-    from raypipe.pipeline.plan import plan as make_plan
-    from raypipe.pipeline.run import refuse_problems
+    from raypipe.pipeline.run import checked_plan
 
     opened = open_pipeline(options)
-    refuse_problems(opened.pipeline, opened.scene, opened.cluster)
-    found = make_plan(opened.pipeline, opened.scene)
+    found = checked_plan(opened.pipeline, opened.scene, opened.cluster)
     if options.json:
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found)}, indent=2))
     else:

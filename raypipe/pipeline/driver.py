@@ -24,7 +24,7 @@ from raypipe.pipeline.build import build_step, defines
 from raypipe.pipeline.edge import output_kind
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Pipeline
-from raypipe.pipeline.plan import PlannedStep, Scene, plan_step
+from raypipe.pipeline.plan import Plan, PlannedStep, Scene, plan_step
 
 WAIT_S = 0.5
 """Between two looks at a step that another run is making."""
@@ -76,12 +76,16 @@ class Driver:
     def __exit__(self, *exc: Any) -> None:
         self.stack.close()
 
-    def go(self, steps: dict[str, PlannedStep]) -> None:
-        """Every step in order, each added to `steps` when it is done; the first failure ends the run with its RaypipeError."""
+    def go(self, steps: dict[str, PlannedStep], plan: Plan) -> None:
+        """Every step in order, each added to `steps` when it is done; the first failure ends the run with its RaypipeError.
+
+        Each is planned anew when its turn comes, unless the whole plan says that nothing is to do.
+        """
+        known = {s.name: s for s in plan.steps} if plan.nothing_to_do else {}
         for name in order(self.pipeline.nodes):
             began = time.monotonic()
             try:
-                steps[name] = self._step(name, steps)
+                steps[name] = known[name] if known else self._step(name, steps)
             except RaypipeError as error:
                 self._fail(name, error, began)
                 raise

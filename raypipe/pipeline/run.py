@@ -15,7 +15,7 @@ from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
 from raypipe.pipeline.driver import Driver, Options
 from raypipe.pipeline.node import Pipeline
-from raypipe.pipeline.plan import PlannedStep, Scene, open_scene, plan
+from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
 
 REFUSED = 3
 """Exit code of a run in which a gate said no."""
@@ -52,13 +52,13 @@ class RunResult:
 def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None = None) -> RunResult:
     """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
     scene, options = scene or open_scene(pipeline.project_path), options or Options()
-    refuse_problems(pipeline, scene, options.cluster)
+    planned = checked_plan(pipeline, scene, options.cluster)
     result = RunResult(run_id(), pipeline.name)
     began = time.monotonic()
     scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config))
     try:
         with Driver(pipeline, scene, options, result.id) as driver:
-            driver.go(result.steps)
+            driver.go(result.steps, planned)
         result.state, result.exit_code = _verdict(result)
     except RaypipeError as error:
         result.state, result.exit_code, result.error = "failed", error.exit_code, str(error)
@@ -72,14 +72,14 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     return result
 
 
-def refuse_problems(pipeline: Pipeline, scene: Scene, cluster: Cluster) -> None:
-    """ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check is spared:
-    it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
-    if plan(pipeline, scene).nothing_to_do:
-        return
-    problems = check(pipeline, scene, cluster)
+def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster) -> Plan:
+    """The plan, or ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check
+    is spared: it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
+    planned = plan(pipeline, scene)
+    problems = [] if planned.nothing_to_do else check(pipeline, scene, cluster)
     if problems:
         raise ConfigError(problems)
+    return planned
 
 
 def run_id() -> str:
