@@ -54,7 +54,7 @@ def _calibration(figures: Mapping[str, Json]) -> str:
 
 
 def _slices(column: str, values: Mapping[str, Mapping[str, Json]], max_slices: int) -> str:
-    shown = list(values.items())[:max_slices]
+    shown = sorted(values.items(), key=lambda item: (-item[1]["rows"], item[0]))[:max_slices]
     rows = [[value, *(_cell(name, figures) for name in COLUMNS)] for value, figures in shown]
     left = len(values) - len(shown)
     table = f"By {column}\n" + _table([column, "rows", "base rate", "AUC", "AP", "Brier", "log loss"], rows)

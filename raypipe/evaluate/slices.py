@@ -44,7 +44,7 @@ class Sliced:
         return cls(Scores.merge(state.whole for state in states), by)
 
     def figures(self, threshold: float = 0.5, *, min_rows: int = 30) -> dict[str, Json]:
-        """Those of `Scores.figures` for all rows, and in `slices` the same less `calibration` by column and value, the largest first.
+        """Those of `Scores.figures` for all rows, and in `slices` the same less `calibration` by column and value.
 
         A slice of fewer than `min_rows` rows has `rows` and nothing else: its figures would be noise.
         """
@@ -82,8 +82,7 @@ def _bound(name: str, num_values: int) -> None:
 
 
 def _slices(values: Mapping[str, Scores], threshold: float, min_rows: int) -> dict[str, Json]:
-    slices = {value: _slice(scores, threshold, min_rows) for value, scores in values.items()}
-    return dict(sorted(slices.items(), key=lambda item: (-item[1]["rows"], item[0])))
+    return {value: _slice(scores, threshold, min_rows) for value, scores in values.items()}
 
 
 def _slice(scores: Scores, threshold: float, min_rows: int) -> dict[str, Json]:

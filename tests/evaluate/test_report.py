@@ -15,6 +15,7 @@ def test_the_report_names_what_a_careful_reader_wants():
     label, probability = rng.random(500) < 0.25, rng.random(500)
     table = pa.table({"carrier": [["AA", "UA", "B6", "DL"][i % 4] if i else "HA" for i in range(500)]})
     text = report(Sliced.partial(table, label, probability, ["carrier"]).figures(0.31), max_slices=4)
+    assert [line.split()[0] for line in text.split("By carrier\n")[1].splitlines()] == ["carrier", "B6", "DL", "UA", "AA", "and"]
     lines = text.splitlines()
     assert lines[0].startswith("500 rows, ")
     for words in ("AUC", "average precision", "Brier score", "log loss", "F1 at threshold 0.3100", "Calibration", "By carrier"):
