@@ -163,6 +163,7 @@ class Stage:
             at = known.since(entry.reads())
             known = known.after(entry, at)
             if name in self.names:
+                _refuse(name, entry, frame)
                 states[name] = _named(name, lambda e=entry, f=frame: e.partial(f))  # type: ignore[attr-defined]
             frame = _named(name, lambda e=entry, n=name, f=frame, a=at: self._after(e, n, f, a))
             if len(states) == len(self.names):
@@ -212,6 +213,13 @@ class _Known:
 
 def _learns(entry: Entry) -> bool:
     return hasattr(entry, "partial")
+
+
+def _refuse(name: str, entry: Entry, frame: Frame) -> None:
+    """Behind a function of the user's only the rows tell which columns there are, and of which types."""
+    types = {column: type_name(array.type) for column, array in frame.items()}
+    if problems := check({name: entry}, Columns(tuple(frame), types)):
+        raise DataError("\n".join(map(str, problems)))
 
 
 def _still_around(entry: Entry, around: set[str]) -> set[str]:

@@ -12,7 +12,7 @@ from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns
 from raypipe.data.fitted import OneHot
 from raypipe.data.transform import Drop, Entry, Function, Select
-from raypipe.data.types import parse_type, type_name
+from raypipe.data.types import is_type, parse_type, type_name
 
 
 def columns_after(entries: Mapping[str, Entry], columns: Columns) -> Columns:
@@ -107,8 +107,13 @@ def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
 
 def _typed(entry: Any, flow: _Flow) -> pa.Schema:
     """What an entry makes of those of its columns whose types are known."""
-    known = {name: parse_type(flow.types[name]) for name in entry.columns if name in flow.types}
+    known = {name: _type(flow.types[name]) for name in entry.columns if name in flow.types}
     return replace(entry, columns=list(known)).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
+
+
+def _type(name: str) -> pa.DataType:
+    """Structs and maps, which have no name here, as a type that no entry takes."""
+    return parse_type(name) if is_type(name) else pa.struct([])
 
 
 def _names(entry: Any) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +65,7 @@ class Intake:
             return Taken(file, problems=tuple(str(error).splitlines()))
 
     def _taken(self, number: int, file: SourceFile) -> Taken:
-        writer = _Writer(self.store, f"{self.path}/file-{number:05d}")
+        writer = _Writer(self.store, f"{self.path}/{_fragment_name(number, file.path)}")
         num_read, num_sampled, found = 0, 0, []
         for rows, place in self._pieces(file):
             num_read += len(place.rows)
@@ -110,6 +111,11 @@ def sample_mask(path: str, rows: np.ndarray, share: float) -> np.ndarray:
     for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB)):
         x = (x ^ (x >> np.uint64(shift))) * np.uint64(factor)
     return (x ^ (x >> np.uint64(31))) < np.uint64(int(share * 2**64))
+
+
+def _fragment_name(number: int, path: str) -> str:
+    """Numbered in the order of the files, and told by the file's name where a later contract finds something in it."""
+    return f"{number:05d}-{re.sub(r'[^A-Za-z0-9._-]', '-', Path(path).stem)[:60]}"
 
 
 def _sampled(rows: pa.Table, place: Place, share: float) -> tuple[pa.Table, Place]:

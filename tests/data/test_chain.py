@@ -60,7 +60,7 @@ def bits(table):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(records=rows, asked=rows)
 def test_one_row_alone_is_the_row_in_the_batch(name, records, asked):
     chain = fit({name: ENTRIES[name]}, table([FULL, *records]))
@@ -71,7 +71,7 @@ def test_one_row_alone_is_the_row_in_the_batch(name, records, asked):
 
 
 @pytest.mark.parametrize("name", ENTRIES)
-@settings(max_examples=25)
+@settings(max_examples=25, deadline=None)
 @given(records=rows)
 def test_a_chain_read_back_from_json_is_the_same(name, records):
     chain = fit({name: ENTRIES[name]}, table([FULL, *records]))
@@ -89,7 +89,7 @@ def close(a, b):
     return abs(a - b) <= 1e-12 * max(abs(a), abs(b), 1e-300) if isinstance(a, float) else a == b
 
 
-@settings(max_examples=40)
+@settings(max_examples=40, deadline=None)
 @given(records=st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=60), cuts=st.lists(st.integers(0, 60), max_size=4))
 def test_the_fit_is_that_of_the_rows_whatever_the_fragments(records, cuts):
     # Values of one sign and size: a mean of nearly nothing has no relative error.
@@ -245,3 +245,21 @@ def test_it_travels_to_a_task():
     chain = fit({"s": Standardize(["x"])}, table([FULL, {**FULL, "x": 9.0}]))
     assert pickle.loads(pickle.dumps(chain)).to_json() == chain.to_json()
     assert list(to_frame(chain.apply(table([FULL])))) == ["x", "y", "n", "c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (Standardize(["fat"]), r"transform\.e: no column 'fat'\. Did you mean 'far'\?"),
+        (Standardize(["word"]), r"transform\.e: column 'word' is string, expected a number"),
+        (OneHot(["pair"]), r"transform\.e: column 'pair' is struct<>, expected string, integer or bool"),
+        (Impute(["far"], "constant", "?"), r"transform\.e: column 'far' is float64, value is '\?'"),
+    ],
+)
+def test_what_only_the_rows_tell_behind_a_function_is_told_as_well(entry, text):
+    def words(table):
+        pair = pa.array([{"a": 1}] * table.num_rows)
+        return hour(table).append_column("word", table["c"]).append_column("pair", pair)
+
+    with pytest.raises(DataError, match=text):
+        fit({"f": Function("m.words", function=words), "e": entry}, table([FULL]))

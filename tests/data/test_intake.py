@@ -32,7 +32,7 @@ def take(tmp_path, store):
 def test_what_is_dropped_is_counted(take, store):
     taken = take()
     assert (taken.num_read, taken.num_sampled, taken.num_kept) == (1000, 1000, 990)
-    assert [f.path for f in taken.fragments] == ["attempt/file-00003-000.parquet"]
+    assert [f.path for f in taken.fragments] == ["attempt/00003-a-000.parquet"]
     assert read_fragment(store, taken.fragments[0]).equals(ROWS.slice(0, 990))
     assert taken.findings[0]["examples"][0] == {"file": "a.parquet", "row": 991, "value": 990}
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
@@ -20,6 +20,7 @@ def moments_of(parts):
     return merged
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=1, max_size=5))
 def test_moments_do_not_depend_on_the_fragments(parts):
     whole, merged = moments_of([[v for part in parts for v in part]]), moments_of(parts)
@@ -31,6 +32,7 @@ def test_moments_do_not_depend_on_the_fragments(parts):
     assert abs(merged["m2"] - whole["m2"]) <= 1e-12 * size * size * max(whole["n"], 1)
 
 
+@settings(deadline=None)
 @given(st.lists(values, min_size=1, max_size=5))
 def test_the_median_is_exact_whatever_the_fragments(parts):
     seen = [v for part in parts for v in part if v is not None and not np.isnan(v)]
