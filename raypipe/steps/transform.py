@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raypipe.core.artifact import Json, Table
-from raypipe.core.errors import DataError, Problem
+from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns, Made, Ref, UserCode, Work
 
 if TYPE_CHECKING:
@@ -51,6 +51,9 @@ class Transform:
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.flow import check
 
+        names = table.names if table else None
+        if names is not None and self.label is not None and self.label not in names:
+            return [Problem(f"{where}.label", f"there is no column '{self.label}' in '{self.table}'.{nearest(self.label, names)}")]
         return check(self._entries(), replace(table or Columns(None), label=self.label), where)
 
     def columns(self, table: Columns) -> Columns:

@@ -59,3 +59,8 @@ def test_a_function_of_the_users_in_the_transform(fresh: Path, capsys: pytest.Ca
 def test_an_unknown_column(fresh: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["check", "transform.scale.columns=[aeg]"]) == 2
     assert "Did you mean 'age'?" in capsys.readouterr().err
+
+
+def test_a_label_that_is_absent_is_told_before_anything_runs(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["check", "label=lefft"]) == 2
+    assert "there is no column 'lefft' in 'split'. Did you mean 'left'?" in capsys.readouterr().err
