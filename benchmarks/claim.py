@@ -29,7 +29,8 @@ class Claim:
     def __str__(self) -> str:
         sign = ">=" if self.at_least else "<="
         verdict = "holds" if self.holds else "falls short"
-        line = f"{self.name}: {self.measured:.3g} {self.unit}, bound {sign} {self.bound:g} {self.unit}, {verdict}"
+        measured, bound = (f"{number} {self.unit}".strip() for number in (f"{self.measured:.3g}", f"{self.bound:g}"))
+        line = f"{self.name}: {measured}, bound {sign} {bound}, {verdict}"
         return f"{line} ({self.detail})" if self.detail else line
 
 
