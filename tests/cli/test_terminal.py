@@ -1,0 +1,24 @@
+from pathlib import Path
+
+import pytest
+
+from raypipe.cli.main import main
+
+
+def test_a_plan_is_a_line_a_step_with_its_cause(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plan", "train.seed=1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 10
+    assert lines[4].split() == ["train", "RUN", "seed", "default", "->", "1"]
+
+
+def test_a_plan_with_nothing_to_do_says_so(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plan"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "nothing to do"
+
+
+def test_a_run_ends_with_its_name_and_how_it_ended(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["run"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("run 20")
+    assert " done in " in last
