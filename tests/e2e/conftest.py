@@ -6,7 +6,9 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +25,8 @@ class Demo:
     root: Path
     output: str
     """What `make demo` printed."""
+    left_behind: tuple[str, ...] = ()
+    """Processes of its own that lived on ten seconds after it ended."""
 
     @property
     def project(self) -> Path:
@@ -40,10 +44,12 @@ def demo_project(tmp_path_factory: pytest.TempPathFactory) -> Demo:
     """Slow: it runs the whole demo, once. Tests that change the project copy it first (`copy_of_demo`)."""
     root = tmp_path_factory.mktemp("checkout")
     shutil.copytree(ROOT / FLIGHTS, root / FLIGHTS, ignore=shutil.ignore_patterns("data", ".raypipe", "__pycache__"))
-    command = [sys.executable, str(root / FLIGHTS / "demo.py")]
-    done = subprocess.run(command, cwd=root, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    command, mark = [sys.executable, str(root / FLIGHTS / "demo.py")], uuid.uuid4().hex
+    env = {**environment(), "RAYPIPE_TEST_MARK": mark}
+    done = subprocess.run(command, cwd=root, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, timeout=600)
+    left = _marked(mark)
     assert done.returncode == 0, done.stdout
-    return Demo(root, done.stdout)
+    return Demo(root, done.stdout, left)
 
 
 @pytest.fixture
@@ -62,3 +68,22 @@ def raypipe() -> Callable[..., subprocess.CompletedProcess[str]]:
         return subprocess.run(command, cwd=cwd, env={**environment(), **(env or {})}, capture_output=True, text=True, timeout=timeout_s)
 
     return call
+
+
+def _marked(mark: str) -> tuple[str, ...]:
+    """Processes whose environment has the mark, after up to ten seconds in which they may end."""
+    deadline = time.monotonic() + 10
+    while found := tuple(_with_mark(f"RAYPIPE_TEST_MARK={mark}".encode())):
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    return found
+
+
+def _with_mark(mark: bytes) -> Iterator[str]:
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                yield f"{folder.name} {(folder / 'comm').read_text().strip()}"
+        except OSError:
+            continue
