@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.artifact import Json, Table
-from raypipe.core.errors import DataError
+from raypipe.core.errors import DataError, Problem
 from raypipe.core.step import Columns, Made, UserCode, Work
 
 if TYPE_CHECKING:
@@ -30,6 +30,13 @@ class FunctionStep:
     """Parameter -> its annotation (`pa.Table`, `ray.data.Dataset`)."""
     recorded: Json
     """Its source closure; None for installed code."""
+
+    def check(self, where: str, **inputs: Columns | None) -> list[Problem]:
+        others = [name for name, annotation in self.edges.items() if "pyarrow" not in annotation]
+        what = (
+            f"a function step takes whole Arrow tables in this version: annotate it pa.Table, not {{}}; {self.target} is called with them."
+        )
+        return [Problem(f"{where}.{name}", what.format(self.edges[name].rpartition(".")[2])) for name in others]
 
     def columns(self, **inputs: Columns) -> Columns:
         marked = frozenset().union(*(i.known_afterwards for i in inputs.values()))

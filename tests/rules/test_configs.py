@@ -8,9 +8,18 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from raypipe.cli import main
+from raypipe.config.compose import compose
+from raypipe.pipeline.assemble import assemble
+from raypipe.pipeline.build import component
+from raypipe.pipeline.node import Pipeline
 from tests.rules.source import ROOT, files
 
 CONFIGS = sorted(path for path in files() if path.suffix == ".yaml" and path.is_relative_to(ROOT / "configs"))
+OPTIONS = [path for path in CONFIGS if path.parent != ROOT / "configs"]
+EXAMPLES = sorted(
+    path for path in files() if path.suffix == ".yaml" and path.parent.name == "conf" and path.is_relative_to(ROOT / "examples")
+)
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -18,3 +27,28 @@ def test_it_is_found_in_the_installed_package(path: Path):
     found = resources("raypipe.configs").joinpath(str(path.relative_to(ROOT / "configs")))
     assert found.read_text() == path.read_text()
     assert OmegaConf.load(path) is not None
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project as `raypipe init` makes it: it sets no more than a user must."""
+    folder = tmp_path_factory.mktemp("projects") / "churn"
+    assert main(["init", str(folder)]) == 0
+    return folder
+
+
+@pytest.mark.parametrize("option", OPTIONS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_option_composes_into_a_pipeline(option: Path, project: Path):
+    override = f"{option.parent.name}={option.stem}"
+    assert len(_pipeline(project / "conf", "churn", override).nodes) > 5
+    assert component(compose(project / "conf", "churn", [override]).values["cluster"], (project,)) is not None
+
+
+@pytest.mark.parametrize("config", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_example_composes_with_every_model(config: Path):
+    for model in (path.stem for path in OPTIONS if path.parent.name == "model"):
+        assert _pipeline(config.parent, config.stem, f"model={model}").name == config.stem
+
+
+def _pipeline(folder: Path, name: str, override: str) -> Pipeline:
+    return assemble(compose(folder, name, [override]).values, (folder.parent,))
