@@ -12,14 +12,13 @@ from raypipe.cli import main
 from raypipe.config.compose import compose
 from raypipe.pipeline.assemble import assemble
 from raypipe.pipeline.build import component
-from raypipe.pipeline.node import Pipeline
 from tests.rules.source import ROOT, files
 
 CONFIGS = sorted(path for path in files() if path.suffix == ".yaml" and path.is_relative_to(ROOT / "configs"))
 OPTIONS = [path for path in CONFIGS if path.parent != ROOT / "configs"]
-EXAMPLES = sorted(
-    path for path in files() if path.suffix == ".yaml" and path.parent.name == "conf" and path.is_relative_to(ROOT / "examples")
-)
+EXAMPLES = sorted(path for path in files() if path.match("examples/*/conf/*.yaml"))
+NEEDS = {"tracker=wandb": ["tracker.project=churn"]}
+"""Settings that an option has no default for."""
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: str(path.relative_to(ROOT)))
@@ -40,15 +39,14 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_option_composes_into_a_pipeline(option: Path, project: Path):
     override = f"{option.parent.name}={option.stem}"
-    assert len(_pipeline(project / "conf", "churn", override).nodes) > 5
-    assert component(compose(project / "conf", "churn", [override]).values["cluster"], (project,)) is not None
+    values = compose(project / "conf", "churn", [override, *NEEDS.get(override, [])]).values
+    assert len(assemble(values, (project,)).nodes) > 5
+    for name in ("cluster", "tracker"):
+        assert component(values[name], (project,)) is not None
 
 
 @pytest.mark.parametrize("config", EXAMPLES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_example_composes_with_every_model(config: Path):
     for model in (path.stem for path in OPTIONS if path.parent.name == "model"):
-        assert _pipeline(config.parent, config.stem, f"model={model}").name == config.stem
-
-
-def _pipeline(folder: Path, name: str, override: str) -> Pipeline:
-    return assemble(compose(folder, name, [override]).values, (folder.parent,))
+        values = compose(config.parent, config.stem, [f"model={model}"]).values
+        assert assemble(values, (config.parents[1],)).name == config.stem
