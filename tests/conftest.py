@@ -20,7 +20,7 @@ from raypipe.core.store import Store
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A test is marked by what it asks for."""
+    """A test is marked by what it asks for, and the cheap ones come first, so that what fails is seen early."""
     for item in items:
         names = getattr(item, "fixturenames", ())
         for fixture, mark in (("ray_cluster", "ray"), ("postgres_url", "postgres")):
@@ -29,6 +29,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for folder in ("chaos", "e2e"):
             if folder in item.path.parts:
                 item.add_marker(folder)
+    marks = ("postgres", "ray", "chaos", "e2e")
+    items.sort(key=lambda item: max((place for place, mark in enumerate(marks, 1) if item.get_closest_marker(mark)), default=0))
 
 
 @pytest.fixture
