@@ -39,7 +39,8 @@ def run(command: Sequence[str], cwd: Path | None = None, env: Mapping[str, str] 
         command, cwd=cwd, env={**os.environ, **(env or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
     assert process.stdout
-    output = process.stdout.read()
+    with process.stdout:
+        output = process.stdout.read()
     _, status, used = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

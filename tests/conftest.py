@@ -22,9 +22,10 @@ from raypipe.core.store import Store
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test is marked by what it asks for, and the cheap ones come first, so that what fails is seen early."""
     for item in items:
-        names = getattr(item, "fixturenames", ())
-        for fixture, mark in (("ray_cluster", "ray"), ("postgres_url", "postgres")):
-            if fixture in names:
+        call = getattr(item, "callspec", None)
+        asked = {*getattr(item, "fixturenames", ()), *(map(str, call.params.values()) if call else ())}
+        for mark, words in (("ray", {"ray_cluster", "ray"}), ("postgres", {"postgres_url", "postgres", "postgresql"})):
+            if asked & words:
                 item.add_marker(mark)
         for folder in ("chaos", "e2e"):
             if folder in item.path.parts:

@@ -98,5 +98,5 @@ def test_equal_forms_are_equal_programs(one, other):
 @settings(max_examples=200, deadline=None)
 @given(EXPRESSIONS)
 def test_a_trailing_comma_after_the_last_of_several_means_nothing(expression):
-    text = "x = f(y, " + ast.unparse(ast.fix_missing_locations(ast.Expr(expression))) + "{})\n"
-    assert canonical(text.format(",")) == canonical(text.format(""))
+    call = "x = f(y, " + ast.unparse(ast.fix_missing_locations(ast.Expr(expression)))
+    assert canonical(f"{call},)\n") == canonical(f"{call})\n")
