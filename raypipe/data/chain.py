@@ -57,7 +57,7 @@ class FittedChain:
 
     def notes(self) -> list[str]:
         """What a person should know of the fit, one line each, the entry named."""
-        entries = {name: e for name, e in self.entries.items() if _learns(e)}
+        entries = {name: e for name, e in self.entries.items() if e.learns()}
         return [f"{name}: {note}" for name, entry in entries.items() for note in entry.notes(self.fitted[name])]  # type: ignore[attr-defined]
 
     def to_json(self) -> Json:
@@ -128,7 +128,7 @@ class Chain:
         known = _Known()
         for name, entry in self.entries.items():
             stage = known.since(entry.reads())
-            if _learns(entry):
+            if entry.learns():
                 stages += [[] for _ in range(stage + 1 - len(stages))]
                 stages[stage].append(name)
             known = known.after(entry, stage)
@@ -174,7 +174,7 @@ class Stage:
         """The columns behind an entry, as far as they can be known in this stage: what is not is read in a later one."""
         if isinstance(entry, Function) and at == self.number:
             return entry.call(frame) if entry.takes is None else frame | entry.call(frame)
-        if _learns(entry) and at >= self.number:
+        if entry.learns() and at >= self.number:
             return frame
         return entry.apply(frame, self.fitted[name])
 
@@ -200,7 +200,7 @@ class _Known:
     def after(self, entry: Entry, stage: int) -> _Known:
         if isinstance(entry, Function):
             return _Known({}, stage) if entry.takes is None else self._with(entry.gives, stage)
-        if not _learns(entry):
+        if not entry.learns():
             return self
         hot = [f"{name}=" for name in entry.reads() or ()] if isinstance(entry, OneHot) else []
         return self._with([*(entry.reads() or ()), *hot], stage + 1)
@@ -209,10 +209,6 @@ class _Known:
         if names is None:
             return _Known({name: max(at, stage) for name, at in self.columns.items()}, max(self.rest, stage))
         return replace(self, columns={**self.columns, **dict.fromkeys(names, stage)})
-
-
-def _learns(entry: Entry) -> bool:
-    return hasattr(entry, "partial")
 
 
 def _refuse(name: str, entry: Entry, frame: Frame) -> None:

@@ -33,6 +33,9 @@ class Standardize:
     def problems(self) -> list[str]:
         return column_problems(self.columns)
 
+    def learns(self) -> bool:
+        return True
+
     def reads(self) -> Sequence[str]:
         return self.columns
 
@@ -89,6 +92,9 @@ class Impute:
             found.append(f"value is {self.value}, expected a finite number")
         return found
 
+    def learns(self) -> bool:
+        return self.with_ != "constant"
+
     def reads(self) -> Sequence[str]:
         return self.columns
 
@@ -112,23 +118,17 @@ class Impute:
         raise DataError(f"column '{field.name}' is {type_name(field.type)}, value is {self.value!r}: expected a value of the column's type")
 
     def partial(self, frame: Frame) -> Json:
-        if self.with_ == "constant":
-            return {name: frame[name].null_count for name in self.columns}
         if self.with_ == "mean":
             return Standardize(self.columns).partial(frame)
         return {name: numbers.distinct(name, frame[name]) for name in self.columns}
 
     def merge(self, states: Sequence[Json]) -> Json:
-        if self.with_ == "constant":
-            return {name: sum(state[name] for state in states) for name in self.columns}
         if self.with_ == "median":
             return {name: numbers.merge_distinct(name, [state[name] for state in states]) for name in self.columns}
         return Standardize(self.columns).merge(states)
 
     def fit(self, state: Json) -> Json:
         """For each column its value."""
-        if self.with_ == "constant":
-            return dict.fromkeys(self.columns, self.value)
         value = numbers.mean if self.with_ == "mean" else numbers.median
         return {name: value(name, state[name]) for name in self.columns}
 
@@ -136,8 +136,8 @@ class Impute:
         return []
 
     def apply(self, frame: Frame, fitted: Json) -> Frame:
-        keep = self.with_ == "constant"
-        return frame | {name: numbers.filled(frame[name], fitted[name], keep) for name in self.columns}
+        value = fitted if self.learns() else dict.fromkeys(self.columns, self.value)
+        return frame | {name: numbers.filled(frame[name], value[name], not self.learns()) for name in self.columns}
 
 
 @dataclass(frozen=True)
@@ -160,6 +160,9 @@ class OneHot:
         found = column_problems(self.columns)
         found += [] if self.min_count >= 1 else [f"min_count is {self.min_count}, expected at least 1"]
         return found + ([] if self.max_categories >= 1 else [f"max_categories is {self.max_categories}, expected at least 1"])
+
+    def learns(self) -> bool:
+        return True
 
     def reads(self) -> Sequence[str]:
         return self.columns
@@ -216,6 +219,9 @@ class Ordinal:
     def problems(self) -> list[str]:
         return column_problems(self.columns)
 
+    def learns(self) -> bool:
+        return True
+
     def reads(self) -> Sequence[str]:
         return self.columns
 
@@ -251,6 +257,9 @@ class Frequency:
 
     def problems(self) -> list[str]:
         return column_problems(self.columns)
+
+    def learns(self) -> bool:
+        return True
 
     def reads(self) -> Sequence[str]:
         return self.columns

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
@@ -84,7 +84,7 @@ def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
     return pa.array(out, mask=nulls, from_pandas=False)
 
 
-def filled(array: pa.Array, value: float | int | str | bool, keep: bool) -> pa.Array:
+def filled(array: pa.Array, value: Any, keep: bool) -> pa.Array:
     """The value where there is null or NaN. Unless its type is to be kept, an integer or bool column becomes float64."""
     import pyarrow.compute as pc
 

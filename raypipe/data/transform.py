@@ -26,6 +26,10 @@ class Entry(Protocol):
         """What is wrong with the settings, knowing nothing else."""
         ...
 
+    def learns(self) -> bool:
+        """Whether there is anything to learn, as a FittedEntry does: that costs a pass over the training part."""
+        ...
+
     def reads(self) -> Sequence[str] | None:
         """The columns whose values it needs; None: all that reach it."""
         ...
@@ -67,6 +71,9 @@ class Select:
     def problems(self) -> list[str]:
         return column_problems(self.columns)
 
+    def learns(self) -> bool:
+        return False
+
     def reads(self) -> Sequence[str]:
         return ()
 
@@ -89,6 +96,9 @@ class Drop:
 
     def problems(self) -> list[str]:
         return column_problems(self.columns)
+
+    def learns(self) -> bool:
+        return False
 
     def reads(self) -> Sequence[str]:
         return ()
@@ -124,6 +134,9 @@ class Function:
 
     def problems(self) -> list[str]:
         return [] if self.takes is None else column_problems(self.takes, "takes")
+
+    def learns(self) -> bool:
+        return True
 
     def reads(self) -> Sequence[str] | None:
         return self.takes

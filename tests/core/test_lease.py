@@ -6,6 +6,7 @@ import dataclasses
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 import time
 from pathlib import Path
 
@@ -46,8 +47,10 @@ def clock() -> Clock:
 
 
 @pytest.fixture
-def clocked(any_url: str, any_ledger: Ledger, clock: Clock) -> Ledger:
-    return Ledger.open(any_url, any_ledger.project, clock=clock)
+def clocked(any_url: str, any_ledger: Ledger, clock: Clock) -> Iterator[Ledger]:
+    opened = Ledger.open(any_url, any_ledger.project, clock=clock)
+    yield opened
+    opened.close()
 
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch, **changes: object) -> None:

@@ -110,17 +110,15 @@ def test_a_writer_that_never_ends_is_named(tmp_path: Path):
         "with ticket(Path(sys.argv[1])):\n    print('held', flush=True)\n    time.sleep(60)"
     )
     command = [sys.executable, "-c", code, str(path)]
-    holder = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2])
-    try:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]) as holder:
         assert holder.stdout is not None
         assert holder.stdout.readline() == "held\n"
         began = time.monotonic()
-        with pytest.raises(LedgerError, match=f"process {holder.pid} has held the write lock"), sqlite.ticket(path, deadline_s=0.3):
+        refused = pytest.raises(LedgerError, match=f"process {holder.pid} has held the write lock")
+        with refused, sqlite.ticket(path, deadline_s=0.3):
             pass
         assert time.monotonic() - began < 5
-    finally:
         holder.kill()
-        holder.wait()
     with sqlite.ticket(path, deadline_s=5):
         pass
 

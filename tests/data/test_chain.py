@@ -258,8 +258,8 @@ def test_it_travels_to_a_task():
 )
 def test_what_only_the_rows_tell_behind_a_function_is_told_as_well(entry, text):
     def words(table):
-        pair = pa.array([{"a": 1}] * table.num_rows)
-        return hour(table).append_column("word", table["c"]).append_column("pair", pair)
+        made = hour(table).append_column("word", table["c"])
+        return made.append_column("pair", pa.array([{"a": 1}] * table.num_rows)) if "pair" in entry.columns else made
 
     with pytest.raises(DataError, match=text):
         fit({"f": Function("m.words", function=words), "e": entry}, table([FULL]))
