@@ -22,7 +22,8 @@ from claim import Claim, interleaved, main, ratio, spread
 from raypipe.core.store import Store
 from raypipe.data.contract import Column, Contract
 from raypipe.data.intake import Intake
-from raypipe.data.source import Parquet, list_files
+from raypipe.data.source.files import list_files
+from raypipe.data.source.parquet import Parquet
 
 compute: Any = pyarrow.compute
 NUMBERS = [f"x{i}" for i in range(10)]

@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 from claim import Claim, interleaved, main, ratio, spread
 
-from raypipe.data.chain import Chain, FittedChain
-from raypipe.data.fitted import OneHot, Standardize
+from raypipe.data.transform.chain import Chain, FittedChain
+from raypipe.data.transform.fitted import OneHot, Standardize
 
 NUMBERS = [f"x{i}" for i in range(10)]
 CATEGORIES = ["carrier", "month"]

@@ -23,7 +23,7 @@ from raypipe.core.errors import DataError, StoreError, nearest
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
-    from raypipe.data.chain import FittedChain
+    from raypipe.data.transform.chain import FittedChain
 
 TOLERANCE = 1e-5
 """How far two answers to the same row may lie apart, relative to the larger: in a batch, alone, on another machine."""
@@ -115,7 +115,7 @@ def save(
     """Writes the bundle's files under `path`, relative to the store's root, each durable; the caller syncs the folder.
 
     `examples` are rows as they are before the transform: their answers are computed here, by the bundle as it will be loaded.
-    `code` is what core.code recorded of the chain's functions, by import path; None where it calls none.
+    `code` is what code.recorded keeps of the chain's functions, by import path; None where it calls none.
     `files.digest` of what is returned is the artifact's digest.
     """
     check_format(format)
@@ -185,7 +185,7 @@ def _open(contents: Contents, about: Json) -> Bundle:
 
 
 def _chain(contents: Contents) -> FittedChain:
-    from raypipe.data.chain import FittedChain
+    from raypipe.data.transform.chain import FittedChain
 
     return FittedChain.from_json(json.loads(contents[TRANSFORM]), _functions(contents))
 
@@ -194,7 +194,7 @@ def _functions(contents: Contents) -> dict[str, Any]:
     """The user's functions that the chain calls, by import path, built from their recorded source."""
     if CODE not in contents:
         return {}
-    from raypipe.core.recorded import load as load_code
+    from raypipe.code.recorded import load as load_code
 
     return {target: load_code(recorded, target) for target, recorded in json.loads(contents[CODE]).items()}
 

@@ -8,11 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.annotation import components, element, misfit
+from raypipe.code.shape import Parameter, Shape, shape
 from raypipe.config.settings import COMPONENTS, KEYS, OPTIONAL, SUPPLIED
-from raypipe.core.annotation import components, element, misfit
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
-from raypipe.core.shape import Parameter, Shape, shape
 from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS
 
 MISSING = "???"

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from raypipe.code.shape import shape
 from raypipe.config.override import merged
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError
-from raypipe.core.shape import shape
 from raypipe.pipeline.assemble import SLOTS
 
 COMPONENTS = ("source", "contract", "model", "cluster", "tracker")

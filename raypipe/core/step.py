@@ -101,24 +101,6 @@ class Step(Protocol):
     def run(self, work: Work, **inputs: Any) -> Made[Any]: ...
 
 
-@dataclass(frozen=True)
-class UserCode:
-    """A component whose code is the user's: not imported before it is used, and then from what was recorded of its source."""
-
-    target: str
-    """Import path of the class or function."""
-    settings: dict[str, Any] = field(default_factory=dict)
-    """Its arguments."""
-    recorded: Json = None
-    """Its source closure, as `core.code.record` gives it; None for installed code, which is imported."""
-
-    def load(self) -> Any:
-        """The class or function itself; the arguments are the caller's to bind."""
-        from raypipe.core.recorded import load
-
-        return load(self.recorded, self.target)
-
-
 NO_IDENTITY = {"identity": False}
 """Field metadata: this setting, or this edge, is no part of the step's fingerprint."""
 

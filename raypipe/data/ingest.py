@@ -18,9 +18,9 @@ from raypipe.data.contract import Contract
 from raypipe.data.findings import Place, breaches, examine, merge, words
 from raypipe.data.fragment import Fragment, read_fragment
 from raypipe.data.intake import Intake, Taken
+from raypipe.data.lake.snapshot import Snapshot
 from raypipe.data.map import map_fragments
-from raypipe.data.snapshot import Snapshot
-from raypipe.data.source import Source, SourceFile, list_files, read_batches
+from raypipe.data.source.files import Source, SourceFile, list_files, read_batches
 from raypipe.data.table import TableSchema, fragments, latest, made
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from raypipe.data.contract import Contract, fit
 from raypipe.data.findings import Place, examine, merge
 from raypipe.data.fragment import Fragment, write_fragment
 from raypipe.data.rows import FRAGMENT_ROWS
-from raypipe.data.source import Source, SourceFile, read_batches
+from raypipe.data.source.files import Source, SourceFile, read_batches
 
 if TYPE_CHECKING:
     import numpy as np

@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select
 from raypipe.core.artifact import Json
 from raypipe.core.schema import ingested_files
 from raypipe.core.step import Commit, Look
-from raypipe.data.source import Source, SourceFile, list_files, state
+from raypipe.data.source.files import Source, SourceFile, list_files, state
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
@@ -51,7 +51,7 @@ def record(project: str, table: str, key: str, files: Sequence[tuple[SourceFile,
     """
 
     def commit(connection: Connection, artifact: str) -> dict[str, Json] | None:
-        from raypipe.data.snapshot import latest
+        from raypipe.data.lake.snapshot import latest
 
         snapshot = latest(connection, project, table)
         assert snapshot is not None, "the commit of the table comes first"

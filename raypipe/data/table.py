@@ -16,11 +16,11 @@ from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.schema import canonical
 from raypipe.core.step import Commit, Look, Made
-from raypipe.data import ducklake
-from raypipe.data import snapshot as snapshots_
-from raypipe.data.columns import catalog_columns
 from raypipe.data.fragment import Fragment, read_fragment, read_row_groups
-from raypipe.data.snapshot import Mode, Snapshot
+from raypipe.data.lake import commit as ducklake
+from raypipe.data.lake import snapshot as snapshots_
+from raypipe.data.lake.columns import catalog_columns
+from raypipe.data.lake.snapshot import Mode, Snapshot
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.shape import Shape, canonical_value, shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
-from raypipe.core.shape import Shape, canonical_value, shape
 from raypipe.pipeline.edge import edges_of, kind_problems
 from raypipe.pipeline.graph import edge_problems
 from raypipe.pipeline.node import Node, Pipeline

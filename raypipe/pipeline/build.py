@@ -8,12 +8,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.closure import closure
+from raypipe.code.recorded import UserCode, record
+from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
-from raypipe.core.code import closure
 from raypipe.core.errors import ConfigError, Problem
-from raypipe.core.recorded import record
-from raypipe.core.shape import shape
-from raypipe.core.step import UserCode
 from raypipe.pipeline.fingerprint import own_class
 from raypipe.pipeline.node import Node
 

@@ -12,12 +12,12 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from raypipe.code.shape import shape
 from raypipe.core.artifact import KINDS, Artifact, Json
 from raypipe.core.cluster import Cluster, Local, Session, connect
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
-from raypipe.core.shape import shape
 from raypipe.core.step import Made, Work
 from raypipe.core.tracker import NoTracker, Tracker
 from raypipe.pipeline.build import build_step, defines

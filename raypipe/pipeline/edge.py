@@ -6,9 +6,9 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raypipe.code.shape import Parameter, Shape
 from raypipe.core.artifact import KINDS
 from raypipe.core.errors import Problem, nearest
-from raypipe.core.shape import Parameter, Shape
 from raypipe.pipeline.node import Node
 
 TABLE_PARAMETERS = {"raypipe.core.artifact.Table", "pyarrow.Table", "pyarrow.lib.Table", "ray.data.Dataset", "ray.data.dataset.Dataset"}

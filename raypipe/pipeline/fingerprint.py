@@ -12,9 +12,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.closure import closure
+from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
-from raypipe.core.code import closure
-from raypipe.core.shape import shape
 from raypipe.pipeline.node import Node
 
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem
-from raypipe.core.step import Columns, Made, UserCode, Work
+from raypipe.core.step import Columns, Made, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa

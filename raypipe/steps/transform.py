@@ -8,17 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem, nearest
-from raypipe.core.step import Columns, Made, Ref, UserCode, Work
+from raypipe.core.step import Columns, Made, Ref, Work
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from raypipe.core.store import Store
-    from raypipe.data.chain import Chain, FittedChain, Stage
     from raypipe.data.fragment import Fragment
     from raypipe.data.table import TableSchema
+    from raypipe.data.transform.chain import Chain, FittedChain, Stage
 
 CHAIN = "chain.json"
 """The fitted chain as data, among the artifact's files."""
@@ -49,7 +50,7 @@ class Transform:
         return {**settings, "order": list(settings.get("entries", {}))}
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
-        from raypipe.data.flow import check
+        from raypipe.data.transform.flow import check
 
         names = table.names if table else None
         if names is not None and self.label is not None and self.label not in names:
@@ -57,7 +58,7 @@ class Transform:
         return check(self._entries(), replace(table or Columns(None), label=self.label), where)
 
     def columns(self, table: Columns) -> Columns:
-        from raypipe.data.flow import columns_after
+        from raypipe.data.transform.flow import columns_after
 
         after = columns_after(self._entries(), replace(table, label=self.label))
         names = None if after.names is None or table.names is None else (*after.names, *(n for n in table.names if n not in after.names))
@@ -83,7 +84,7 @@ class Transform:
         return replace(result, digest=digest, files=(*result.files, *files))
 
     def _entries(self) -> dict[str, Any]:
-        from raypipe.data.transform import Function
+        from raypipe.data.transform.entry import Function
 
         return {n: Function(e.target, e.settings) if isinstance(e, UserCode) else e for n, e in self.entries.items()}
 
@@ -109,8 +110,8 @@ class Transform:
     def _fit(self, work: Work, schema: TableSchema, parts: list[Fragment]) -> FittedChain:
         import pyarrow as pa
 
-        from raypipe.data.chain import Chain
         from raypipe.data.map import map_fragments
+        from raypipe.data.transform.chain import Chain
 
         def partials(stage: Stage) -> list[Json]:
             work.alive()
@@ -188,7 +189,7 @@ class _Apply:
         return features, {"examples": self._examples(rows)}
 
     def _loaded(self) -> FittedChain:
-        from raypipe.data.chain import FittedChain
+        from raypipe.data.transform.chain import FittedChain
 
         if self._fitted is None:
             functions = {target: UserCode(target, {}, recorded).load() for target, recorded in self.recorded.items()}

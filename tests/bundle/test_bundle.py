@@ -10,14 +10,14 @@ import pytest
 from raypipe.bundle.bundle import Bundle, farthest, load, load_path, save
 from raypipe.bundle.files import digest
 from raypipe.bundle.signature import Field, Signature
+from raypipe.code.closure import closure
+from raypipe.code.recorded import record
 from raypipe.core.artifact import File, Model
-from raypipe.core.code import closure
 from raypipe.core.errors import DataError, StoreError
-from raypipe.core.recorded import record
 from raypipe.core.store import Store
-from raypipe.data.chain import Chain, FittedChain
-from raypipe.data.fitted import Impute, Standardize
-from raypipe.data.transform import Function
+from raypipe.data.transform.chain import Chain, FittedChain
+from raypipe.data.transform.entry import Function
+from raypipe.data.transform.fitted import Impute, Standardize
 
 NUM_ROWS = 500
 
@@ -179,7 +179,7 @@ def test_functions_run_from_the_bundle_not_from_the_working_tree(tmp_path: Path,
 
 
 def _with_function(tmp_path: Path, model_text: bytes, recorded: dict) -> Bundle:
-    from raypipe.core.recorded import load as load_code
+    from raypipe.code.recorded import load as load_code
 
     entries = {"fill": Impute(columns=["wind"]), "own": Function("delays.scaled", function=load_code(recorded))}
     chain = Chain(entries).fit(rows().schema, lambda stage: [stage(rows())])

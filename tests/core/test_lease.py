@@ -6,8 +6,8 @@ import dataclasses
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest

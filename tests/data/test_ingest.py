@@ -14,7 +14,9 @@ from raypipe.core.step import Work
 from raypipe.data.contract import Column, Contract
 from raypipe.data.ingest import findings_of, ingest
 from raypipe.data.progress import source_state, taken_files
-from raypipe.data.source import Csv, Parquet, Source
+from raypipe.data.source.csv import Csv
+from raypipe.data.source.files import Source
+from raypipe.data.source.parquet import Parquet
 from raypipe.data.table import TableSchema, read, snapshots
 
 CONTRACT = Contract({"n": Column("int64", min=0), "s": Column("string", known="afterwards")})

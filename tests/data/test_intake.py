@@ -11,7 +11,8 @@ from raypipe.data import intake
 from raypipe.data.contract import Column, Contract
 from raypipe.data.fragment import read_fragment
 from raypipe.data.intake import Intake, sample_mask
-from raypipe.data.source import Parquet, list_files
+from raypipe.data.source.files import list_files
+from raypipe.data.source.parquet import Parquet
 
 ROWS = pa.table({"x": list(range(1000)), "s": ["a"] * 1000})
 CONTRACT = Contract({"x": Column("int64", max=989, on_breach="drop"), "s": Column("string")})
@@ -39,7 +40,7 @@ def test_what_is_dropped_is_counted(take, store):
 
 def test_a_large_file_makes_several_fragments(take, monkeypatch, store):
     monkeypatch.setattr(intake, "FRAGMENT_ROWS", 300)
-    monkeypatch.setattr("raypipe.data.source.BATCH_ROWS", 100)
+    monkeypatch.setattr("raypipe.data.source.parquet.BATCH_ROWS", 100)
     taken = take()
     assert [f.num_rows for f in taken.fragments] == [300, 300, 300, 90]
     assert pa.concat_tables([read_fragment(store, f) for f in taken.fragments]).equals(ROWS.slice(0, 990))

@@ -10,7 +10,7 @@ from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.fragment import write_fragment
 from raypipe.data.progress import record, taken_files
-from raypipe.data.source import SourceFile
+from raypipe.data.source.files import SourceFile
 from raypipe.data.table import TableSchema, made
 
 ROWS = pa.table({"x": [1]})

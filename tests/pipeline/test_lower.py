@@ -19,7 +19,7 @@ def test_a_dataclass_becomes_its_import_path_and_what_differs_from_its_defaults(
 def test_dates_tuples_and_nested_values():
     assert lower({"from": date(2013, 10, 1), "of": (1, rp.Select(["a"]))}) == {
         "from": "2013-10-01",
-        "of": [1, {"_target_": "raypipe.data.transform.Select", "columns": ["a"]}],
+        "of": [1, {"_target_": "raypipe.data.transform.entry.Select", "columns": ["a"]}],
     }
 
 

@@ -10,6 +10,7 @@ from tests.rules.source import Import, Module, dotted, imports, modules
 
 FLOORS = {
     "core": 0,
+    "code": 1,
     "data": 1,
     "bundle": 2,
     "features": 2,

@@ -22,7 +22,7 @@ UNSAFE_CALLS = {
     "os.popen",
 }
 MADE_OF_TEXT = {"eval", "exec", "compile", "execfile"}
-RECORDED_CODE = "raypipe.core.recorded"
+RECORDED_CODE = "raypipe.code.recorded"
 """The one module that turns recorded source into functions, by digest."""
 
 EVERYWHERE = re.compile(r"weights_only\s*=\s*False|allow_pickle\s*=\s*True|trust_remote_code\s*=\s*True|shell\s*=\s*True")

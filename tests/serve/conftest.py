@@ -16,7 +16,7 @@ from raypipe.bundle.files import digest
 from raypipe.bundle.signature import Field, Signature
 from raypipe.core.artifact import Model
 from raypipe.core.store import Store
-from raypipe.data.chain import Chain
+from raypipe.data.transform.chain import Chain
 from raypipe.data.types import type_name
 from raypipe.serve.desired import Desired
 from raypipe.serve.endpoint import application

@@ -13,8 +13,8 @@ from raypipe.bundle.signature import Field, Signature
 from raypipe.core.artifact import Model
 from raypipe.core.errors import DataError
 from raypipe.core.store import Store
-from raypipe.data.chain import Chain
-from raypipe.data.transform import Select
+from raypipe.data.transform.chain import Chain
+from raypipe.data.transform.entry import Select
 from raypipe.evaluate.metrics import Scores
 from raypipe.train.fit import best_f1, exported, fit
 from raypipe.train.job import Trained

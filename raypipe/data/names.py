@@ -1,0 +1,17 @@
+"""Lists of column names, as settings have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def column_problems(columns: Any, key: str = "columns") -> list[str]:
+    """What is wrong with a setting that should be a list of names."""
+    if isinstance(columns, str):
+        return [f"{key} is the text '{columns}', expected a list: {key}: [{columns}]"]
+    if not isinstance(columns, list | tuple) or not all(isinstance(name, str) for name in columns):
+        return [f"{key} is {columns!r}, expected a list of column names"]
+    if not columns:
+        return [f"{key} is empty, expected at least one column name"]
+    twice = sorted({name for name in columns if list(columns).count(name) > 1})
+    return [f"{key} names '{name}' twice" for name in twice]

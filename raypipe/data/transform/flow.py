@@ -1,0 +1,157 @@
+"""Which columns there are along a chain, of which type and known when: what the settings tell before anything runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+import pyarrow as pa
+
+from raypipe.core.errors import DataError, Problem, nearest
+from raypipe.core.step import Columns
+from raypipe.data.transform.entry import Drop, Entry, Function, Select
+from raypipe.data.transform.fitted import OneHot
+from raypipe.data.types import is_type, parse_type, type_name
+
+
+def columns_after(entries: Mapping[str, Entry], columns: Columns) -> Columns:
+    """The features that a chain makes of a table, the label left out of its input. `names` and `features` are None behind an entry
+    whose columns only the data tells (OneHot, a function of the user's); types and marks stay with the names that are known."""
+    flow = _start(columns)
+    for entry in entries.values():
+        flow = _after(entry, flow)
+    names = None if flow.made else flow.names
+    return Columns(names, dict(flow.types), flow.known_afterwards, columns.label, names)
+
+
+def check(entries: Mapping[str, Entry], columns: Columns, where: str = "transform") -> list[Problem]:
+    """What is wrong with a chain on such a table: bad settings, columns that cannot be there, types that an entry does not take, and
+    columns known only afterwards that would become inputs of the model (each told once, where it is first used)."""
+    flow, found = _start(columns), []
+    for name, entry in entries.items():
+        place = f"{where}.{name}" if where else name
+        if problems := entry.problems():
+            found += [Problem(place, text) for text in problems]
+            flow = _Flow((), {}, frozenset(), ("",))
+            continue
+        found += [Problem(place, text) for text in (*_missing(entry, flow), *_wrong_types(entry, flow), *_afterwards(entry, flow))]
+        told = frozenset(_used(entry, flow))
+        flow = _after(entry, replace(flow, known_afterwards=flow.known_afterwards - told))
+    marked = sorted(flow.known_afterwards)
+    return found + ([Problem(where, _unfit(marked, "Leave it out with Select or Drop."))] if marked else [])
+
+
+@dataclass(frozen=True)
+class _Flow:
+    """The columns between two entries."""
+
+    names: tuple[str, ...]
+    types: Mapping[str, str]
+    known_afterwards: frozenset[str]
+    made: tuple[str, ...] = field(default=())
+    """How further columns may begin, whose names only the data tells: `carrier=`; the empty text: any."""
+
+    def may_have(self, name: str) -> bool:
+        return name in self.names or any(name.startswith(begin) for begin in self.made)
+
+
+def _start(columns: Columns) -> _Flow:
+    def without_label(names: Any) -> tuple[str, ...]:
+        return tuple(name for name in names if name != columns.label)
+
+    types = {name: columns.types[name] for name in without_label(columns.types)}
+    marks = frozenset(without_label(columns.known_afterwards))
+    if columns.names is None:
+        return _Flow((), types, marks, ("",))
+    return _Flow(without_label(columns.names), types, marks)
+
+
+def _after(entry: Entry, flow: _Flow) -> _Flow:
+    if isinstance(entry, Function):
+        return _after_function(entry, flow)
+    if isinstance(entry, Select):
+        return _narrowed(flow, tuple(name for name in entry.columns if flow.may_have(name)), ())
+    if isinstance(entry, Drop):
+        return _narrowed(flow, tuple(name for name in flow.names if name not in entry.columns), flow.made)
+    if isinstance(entry, OneHot):
+        rest = _narrowed(flow, tuple(name for name in flow.names if name not in entry.columns), flow.made)
+        return replace(rest, made=(*rest.made, *(f"{name}=" for name in entry.columns)))
+    return replace(flow, types={**flow.types, **_types_after(entry, flow)})
+
+
+def _after_function(entry: Function, flow: _Flow) -> _Flow:
+    if entry.takes is None:
+        names = tuple(entry.gives or ())
+        return _Flow(names, {}, flow.known_afterwards, () if entry.gives else ("",))
+    given = tuple(entry.gives or ())
+    # Without `gives` it may have put another value under any name.
+    types = {name: type for name, type in flow.types.items() if entry.gives is not None and name not in given}
+    names = (*flow.names, *(name for name in given if name not in flow.names))
+    return replace(flow, names=names, types=types, made=flow.made if entry.gives is not None else ("",))
+
+
+def _narrowed(flow: _Flow, names: tuple[str, ...], made: tuple[str, ...]) -> _Flow:
+    types = {name: type for name, type in flow.types.items() if name in names}
+    gone = set(flow.names) - set(names) if made else flow.known_afterwards - set(names)
+    return _Flow(names, types, flow.known_afterwards - gone, made)
+
+
+def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
+    """The types that an entry leaves in the columns it reads; none where it does not take what is there."""
+    try:
+        return {f.name: type_name(f.type) for f in _typed(entry, flow)}
+    except DataError:
+        return {}
+
+
+def _typed(entry: Any, flow: _Flow) -> pa.Schema:
+    """What an entry makes of those of its columns whose types are known."""
+    known = {name: _type(flow.types[name]) for name in entry.columns if name in flow.types}
+    return replace(entry, columns=list(known)).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
+
+
+def _type(name: str) -> pa.DataType:
+    """Structs and maps, which have no name here, as a type that no entry takes."""
+    return parse_type(name) if is_type(name) else pa.struct([])
+
+
+def _names(entry: Any) -> Sequence[str]:
+    return entry.takes or () if isinstance(entry, Function) else entry.columns
+
+
+def _missing(entry: Entry, flow: _Flow) -> list[str]:
+    return [f"no column '{name}'.{nearest(name, flow.names)}" for name in _names(entry) if not flow.may_have(name)]
+
+
+def _wrong_types(entry: Entry, flow: _Flow) -> list[str]:
+    if isinstance(entry, Function | Select | Drop):
+        return []
+    try:
+        _typed(entry, flow)
+    except DataError as error:
+        return str(error).splitlines()
+    return []
+
+
+def _used(entry: Entry, flow: _Flow) -> list[str]:
+    """The columns known only afterwards that an entry would use."""
+    if isinstance(entry, Drop):
+        return []
+    if isinstance(entry, Function) and entry.takes is None:
+        return sorted(flow.known_afterwards)
+    return [name for name in _names(entry) if name in flow.known_afterwards]
+
+
+def _afterwards(entry: Entry, flow: _Flow) -> list[str]:
+    used = _used(entry, flow)
+    if isinstance(entry, Function) and entry.takes is None and used:
+        return [_unfit(used, "A function gets every column that reaches it: leave it out before, with Select or Drop.")]
+    return [_unfit([name], "") for name in used]
+
+
+def _unfit(names: Sequence[str], advice: str) -> str:
+    quoted = ", ".join(f"'{name}'" for name in names)
+    verb, what = ("is", "an input") if len(names) == 1 else ("are", "inputs")
+    text = f"{quoted} {verb} known only afterwards (by the contract): it cannot be {what} of the model."
+    return (text if len(names) == 1 else text.replace(": it ", ": they ")) + (f" {advice}" if advice else "")

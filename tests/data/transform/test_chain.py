@@ -1,0 +1,265 @@
+"""The chain: fitted on training rows in as few passes as it takes, applied bit for bit alike to one row and to a batch."""
+
+import itertools
+import json
+import pickle
+import struct
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from raypipe.core.errors import DataError
+from raypipe.data.transform.chain import Chain, FittedChain
+from raypipe.data.transform.entry import Drop, Function, Select, to_frame
+from raypipe.data.transform.fitted import Frequency, Impute, OneHot, Ordinal, Standardize
+
+TYPES = {"x": pa.float64(), "y": pa.float32(), "n": pa.int64(), "c": pa.string(), "b": pa.bool_()}
+SCHEMA = pa.schema(list(TYPES.items()))
+ENTRIES = {
+    "select": Select(["c", "n", "x", "b", "y"]),
+    "standardize": Standardize(["x", "y", "n", "b"]),
+    "mean": Impute(["x", "n", "y"], "mean"),
+    "median": Impute(["x", "n", "b"], "median"),
+    "constant": Impute(["c"], "constant", "?"),
+    "one_hot": OneHot(["c", "b"]),
+    "ordinal": Ordinal(["c", "n"]),
+    "frequency": Frequency(["c", "b"]),
+    "drop": Drop(["c"]),
+}
+
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "x": st.one_of(st.none(), st.floats(-1e9, 1e9), st.just(float("nan"))),
+            "y": st.one_of(st.none(), st.floats(-1e3, 1e3, width=32)),
+            "n": st.one_of(st.none(), st.integers(-(2**62), 2**62)),
+            "c": st.one_of(st.none(), st.sampled_from(["", "a", "b", "é", "x=y"])),
+            "b": st.one_of(st.none(), st.booleans()),
+        }
+    ),
+    min_size=1,
+    max_size=30,
+)
+FULL = {"x": 0.1, "y": 0.5, "n": 3, "c": "a", "b": True}
+
+
+def table(records):
+    return pa.Table.from_pylist(records, schema=SCHEMA)
+
+
+def fit(entries, *parts):
+    return Chain(entries).fit(parts[0].schema, lambda stage: [stage(part) for part in parts])
+
+
+def bits(table):
+    """Every value as the bits it is made of: NaN equals itself, -0.0 differs from 0.0."""
+    return [[struct.pack("<d", v) if isinstance(v, float) else v for v in table.column(name).to_pylist()] for name in table.column_names]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(records=rows, asked=rows)
+def test_one_row_alone_is_the_row_in_the_batch(name, records, asked):
+    chain = fit({name: ENTRIES[name]}, table([FULL, *records]))
+    batch = table(asked)
+    whole = bits(chain.apply(batch))
+    for row in range(batch.num_rows):
+        assert bits(chain.apply(batch.slice(row, 1))) == [[column[row]] for column in whole]
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@settings(max_examples=25, deadline=None)
+@given(records=rows)
+def test_a_chain_read_back_from_json_is_the_same(name, records):
+    chain = fit({name: ENTRIES[name]}, table([FULL, *records]))
+    back = FittedChain.from_json(json.loads(json.dumps(chain.to_json(), allow_nan=False)))
+    assert back.to_json() == chain.to_json()
+    assert (back.inputs, back.features) == (chain.inputs, chain.features)
+    assert bits(back.apply(table(records))) == bits(chain.apply(table(records)))
+
+
+def close(a, b):
+    if isinstance(a, dict):
+        return a.keys() == b.keys() and all(close(a[key], b[key]) for key in a)
+    if isinstance(a, list):
+        return len(a) == len(b) and all(map(close, a, b))
+    return abs(a - b) <= 1e-12 * max(abs(a), abs(b), 1e-300) if isinstance(a, float) else a == b
+
+
+@settings(max_examples=40, deadline=None)
+@given(records=st.lists(st.integers(-(10**6), 10**6), min_size=2, max_size=60), cuts=st.lists(st.integers(0, 60), max_size=4))
+def test_the_fit_is_that_of_the_rows_whatever_the_fragments(records, cuts):
+    # Values of one sign and size: a mean of nearly nothing has no relative error.
+    whole = table([{**FULL, "x": 3e6 + r, "n": r, "y": float(r % 7), "c": "ab"[r % 2], "b": r % 3 == 0} for r in records])
+    bounds = sorted({0, whole.num_rows, *(c % whole.num_rows for c in cuts)})
+    parts = [whole.slice(a, b - a) for a, b in itertools.pairwise(bounds)]
+    once, twice, other = (
+        fit({n: ENTRIES[n] for n in ("mean", "constant")} | {"s": Standardize(["x"]), "o": OneHot(["c"])}, *p).fitted
+        for p in (parts, parts, [whole])
+    )
+    assert once == twice
+    assert close(once["s"]["x"], other["s"]["x"])
+    assert (once["o"], once["constant"]) == (other["o"], other["constant"])
+    assert abs(once["mean"]["n"] - other["mean"]["n"]) <= 1e-12 * 10**6
+
+
+def test_only_the_rows_it_is_given_are_learnt():
+    train, rest = table([FULL, {**FULL, "x": 0.3}]), table([{**FULL, "x": 1e9, "c": "later"}])
+    entries = {"s": Standardize(["x"]), "o": OneHot(["c"]), "i": Impute(["n"], "mean")}
+    alone = fit(entries, train)
+    beside = Chain(entries).fit(SCHEMA, lambda stage: [stage(part) for part in (train, rest.slice(0, 0))])
+    assert alone.to_json() == beside.to_json()
+    assert alone.apply(rest)["c=a"].to_pylist() == [0]
+
+
+def test_no_training_row_is_told():
+    with pytest.raises(DataError, match="the training part has no rows"):
+        fit({"s": Standardize(["x"])}, table([]))
+
+
+def hour(table):
+    return table.append_column("far", pc.multiply(table["x"], 2.0))  # type: ignore[attr-defined]
+
+
+def test_entries_that_do_not_wait_for_each_other_share_a_pass():
+    chain = Chain(
+        {
+            "fill": Impute(["x"], "mean"),
+            "hot": OneHot(["c"]),
+            "scale": Standardize(["x", "y"]),
+            "code": Ordinal(["n"]),
+            "rare": Drop(["c=b"]),
+            "again": Standardize(["c=a"]),
+        }
+    )
+    assert chain.plan_stages() == [("fill", "hot", "code"), ("scale", "again")]
+    assert Chain({"keep": Select(["x"])}).plan_stages() == []
+
+
+def test_a_function_waits_for_what_reaches_it():
+    function = Function("m.hour", function=hour)
+    behind = Standardize(["far"])
+    assert Chain({"f": function, "scale": behind}).plan_stages() == [("f", "scale")]
+    assert Chain({"fill": Impute(["x"]), "f": function, "scale": behind}).plan_stages() == [("fill",), ("f", "scale")]
+    declared = Function("m.hour", takes=["y"], gives=["far"])
+    assert Chain({"fill": Impute(["x"]), "f": declared, "scale": behind}).plan_stages() == [("fill", "f", "scale")]
+
+
+def test_several_passes_give_what_one_after_the_other_gives():
+    records = table([FULL, {**FULL, "x": None}, {**FULL, "x": 0.5, "c": "b"}, {**FULL, "x": 9.0, "c": None}])
+    entries = {
+        "fill": Impute(["x"], "median"),
+        "f": Function("m.hour", function=hour),
+        "hot": OneHot(["c"]),
+        "scale": Standardize(["x", "far", "c=a"]),
+        "few": Select(["far", "c=a", "x"]),
+    }
+    chain, rest = fit(entries, records.slice(0, 2), records.slice(2)), records
+    for name, entry in entries.items():
+        step = fit({name: entry}, rest.slice(0, 2), rest.slice(2))
+        rest = step.apply(rest)
+    assert bits(chain.apply(records)) == bits(rest)
+    assert chain.features == rest.schema
+
+
+def test_a_pass_that_learns_only_a_functions_columns_needs_one_fragment():
+    seen = []
+    Chain({"f": Function("m.hour", function=hour)}).fit(SCHEMA, lambda stage: seen.append(stage.whole) or [stage(table([FULL]))])
+    assert seen == [False]
+
+
+@pytest.mark.parametrize(
+    ("entries", "inputs"),
+    [
+        ({"keep": Select(["n", "x"]), "s": Standardize(["x"])}, ["x", "n"]),
+        ({"s": Standardize(["x"])}, ["x", "y", "n", "c", "b"]),
+        ({"s": Standardize(["x"]), "out": Drop(["y", "n", "c"])}, ["x", "b"]),
+        ({"hot": OneHot(["c"]), "few": Select(["c=a"])}, ["c"]),
+        ({"out": Drop(["b"]), "f": Function("m.hour", function=hour), "few": Select(["far"])}, ["x", "y", "n", "c"]),
+        ({"f": Function("m.hour", {}, ["x"], ["x", "far"], hour), "few": Select(["far"])}, ["x"]),
+    ],
+)
+def test_inputs_are_the_columns_that_a_request_must_bring(entries, inputs):
+    rows = table([FULL, {**FULL, "x": 7.0}])
+    chain = fit(entries, rows)
+    assert chain.inputs.names == inputs
+    assert chain.apply(rows.select(inputs)).equals(chain.apply(rows))
+
+
+def test_missing_and_mistyped_inputs_are_told_all_at_once():
+    chain = fit({"keep": Select(["x", "n", "c"])}, table([FULL]))
+    with pytest.raises(DataError) as error:
+        chain.apply(pa.table({"xx": [1.0], "n": pa.array([1], pa.int32()), "c": ["a"]}))
+    assert str(error.value) == "no column 'x'. Did you mean 'xx'?\ncolumn 'n' is int32, expected int64"
+
+
+def test_an_entry_that_cannot_work_is_named_before_the_pass():
+    with pytest.raises(DataError, match=r"transform\.s: no column 'z'"):
+        Chain({"s": Standardize(["z"])}).fit(SCHEMA, lambda stage: pytest.fail("a pass was made"))
+
+
+def test_a_column_of_one_hot_that_does_not_come_to_be_is_told():
+    with pytest.raises(DataError, match=r"transform\.few: no column 'c=zz'"):
+        fit({"hot": OneHot(["c"]), "few": Select(["c=zz"])}, table([FULL]))
+
+
+def test_chunks_and_slices_make_no_difference():
+    chain = fit({"s": Standardize(["x"]), "o": OneHot(["c"]), "i": Impute(["n"])}, table([FULL, {**FULL, "x": None, "n": None}]))
+    parts = [table([FULL]), table([]), table([{**FULL, "x": None, "n": None, "c": None}]), table([FULL] * 9).slice(5)]
+    many = pa.concat_tables(parts)
+    assert chain.apply(many).equals(chain.apply(many.combine_chunks()))
+    assert chain.apply(table([])).num_rows == 0
+
+
+def test_code_of_functions_comes_from_where_it_was_recorded():
+    chain = fit({"f": Function("m.hour", function=hour)}, table([FULL]))
+    written = chain.to_json()
+    assert FittedChain.from_json(written, {"m.hour": hour}).apply(table([FULL])).equals(chain.apply(table([FULL])))
+    with pytest.raises(DataError, match=r"the recorded code of function m\.hour is not there"):
+        FittedChain.from_json(written)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"kind": "os.system"}, "kind 'os.system' is not one that this raypipe knows"),
+        ({"revision": 99}, "Standardize of revision 99; this raypipe has 1"),
+        ({"fitted": {"x": {"mean": 1.0, "scale": 1.0}}, "settings": {"columns": ["y"]}}, "it was changed after it was written"),
+    ],
+)
+def test_json_that_it_cannot_trust_is_refused(change, text):
+    written = fit({"keep": Select(["x", "c"]), "s": Standardize(["x"])}, table([FULL])).to_json()
+    if "settings" in change:
+        written["features"] = written["features"][::-1]
+    written["entries"][1] |= {key: value for key, value in change.items() if key != "settings"}
+    with pytest.raises(DataError, match=text):
+        FittedChain.from_json(written)
+    with pytest.raises(DataError, match="has format 7, this raypipe reads 1"):
+        FittedChain.from_json({"format": 7})
+
+
+def test_it_travels_to_a_task():
+    chain = fit({"s": Standardize(["x"])}, table([FULL, {**FULL, "x": 9.0}]))
+    assert pickle.loads(pickle.dumps(chain)).to_json() == chain.to_json()
+    assert list(to_frame(chain.apply(table([FULL])))) == ["x", "y", "n", "c", "b"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "text"),
+    [
+        (Standardize(["fat"]), r"transform\.e: no column 'fat'\. Did you mean 'far'\?"),
+        (Standardize(["word"]), r"transform\.e: column 'word' is string, expected a number"),
+        (OneHot(["pair"]), r"transform\.e: column 'pair' is struct<>, expected string, integer or bool"),
+        (Impute(["far"], "constant", "?"), r"transform\.e: column 'far' is float64, value is '\?'"),
+    ],
+)
+def test_what_only_the_rows_tell_behind_a_function_is_told_as_well(entry, text):
+    def words(table):
+        made = hour(table).append_column("word", table["c"])
+        return made.append_column("pair", pa.array([{"a": 1}] * table.num_rows)) if "pair" in entry.columns else made
+
+    with pytest.raises(DataError, match=text):
+        fit({"f": Function("m.words", function=words), "e": entry}, table([FULL]))

@@ -1,0 +1,58 @@
+"""The states of numeric columns: they merge to what one pass over all rows would have found."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from raypipe.core.errors import DataError
+from raypipe.data.transform import numbers
+
+values = st.lists(st.one_of(st.none(), st.floats(-1e6, 1e6), st.just(float("nan"))), max_size=40)
+
+
+def moments_of(parts):
+    states = [numbers.moments(pa.array(part, pa.float64())) for part in parts]
+    merged = states[0]
+    for state in states[1:]:
+        merged = numbers.merge_moments(merged, state)
+    return merged
+
+
+@settings(deadline=None)
+@given(st.lists(values, min_size=1, max_size=5))
+def test_moments_do_not_depend_on_the_fragments(parts):
+    whole, merged = moments_of([[v for part in parts for v in part]]), moments_of(parts)
+    assert {k: merged[k] for k in ("n", "num_nulls", "num_nans", "min", "max")} == {
+        k: whole[k] for k in ("n", "num_nulls", "num_nans", "min", "max")
+    }
+    size = max(abs(whole["min"] or 0), abs(whole["max"] or 0), 1e-300)
+    assert abs(merged["mean"] - whole["mean"]) <= 1e-12 * size
+    assert abs(merged["m2"] - whole["m2"]) <= 1e-12 * size * size * max(whole["n"], 1)
+
+
+@settings(deadline=None)
+@given(st.lists(values, min_size=1, max_size=5))
+def test_the_median_is_exact_whatever_the_fragments(parts):
+    seen = [v for part in parts for v in part if v is not None and not np.isnan(v)]
+    state = numbers.merge_distinct("x", [numbers.distinct("x", pa.array(part, pa.float64())) for part in parts])
+    if seen:
+        assert numbers.median("x", state) == pytest.approx(float(np.median(seen)), rel=1e-15, abs=0)
+    else:
+        with pytest.raises(DataError, match="no value"):
+            numbers.median("x", state)
+
+
+def test_too_many_distinct_values_are_refused(monkeypatch):
+    monkeypatch.setattr(numbers, "NUM_DISTINCT", 3)
+    with pytest.raises(DataError, match="column 'x' has more than 3 distinct values, too many for an exact median: use with_: mean"):
+        numbers.distinct("x", pa.array([1.0, 2.0, 3.0, 4.0]))
+
+
+def test_an_infinite_value_stays_in_sight_through_a_merge():
+    assert moments_of([[1.0], [float("inf")], [2.0]])["num_infinite"] == 1
+
+
+def test_large_integers_are_taken_as_doubles():
+    assert numbers.filled(pa.array([2**60 + 1, None]), 0.5, keep=False).to_pylist() == [float(2**60), 0.5]
