@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import sysconfig
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-import raypipe
 from raypipe.core.errors import DataError, RaypipeError
+from raypipe.core.frame import users_frame
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -94,16 +92,9 @@ def _name(item: Any) -> str:
 
 
 def _told(error: Exception) -> str:
-    """The last frame of the user's code says most: below it are libraries, above it is raypipe."""
-    frames = traceback.extract_tb(error.__traceback__)
-    last = next((frame for frame in reversed(frames) if _is_users(frame.filename)), frames[-1])
+    last = users_frame(error)
     what = traceback.format_exception_only(error)[-1].strip()
     return f"{last.name} raised {what}\n  {last.filename}, line {last.lineno}: {last.line}"
-
-
-def _is_users(filename: str) -> bool:
-    libraries = (*(sysconfig.get_path(key) for key in ("stdlib", "purelib", "platlib")), *raypipe.__path__)
-    return os.path.isabs(filename) and not any(filename.startswith(os.path.join(folder, "")) for folder in libraries)
 
 
 def _by_ray(attempt: _Attempt, items: Sequence[Any]) -> Iterator[_Done]:

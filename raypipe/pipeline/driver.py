@@ -16,6 +16,7 @@ from raypipe.code.shape import shape
 from raypipe.core.artifact import KINDS, Artifact, Json
 from raypipe.core.cluster import Cluster, Local, Session, connect
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed
+from raypipe.core.frame import users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.step import Made, Work
@@ -205,7 +206,5 @@ class Driver:
 
 def _words(error: BaseException) -> str:
     """`ValueError: text (file.py:12 in f)`, the place being the last line of the user's own code if there is one."""
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if "site-packages" not in f.filename and "/raypipe/" not in f.filename]
-    place = (own or frames)[-1]
+    place = users_frame(error)
     return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno} in {place.name})"

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from raypipe.core.artifact import Artifact, Json
+from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.ledger import Ledger
 from raypipe.core.place import Place, find_project
 from raypipe.core.step import Look, Standing
@@ -138,7 +138,7 @@ def _with_inputs(
     found = None if "uncached" in own else scene.ledger.find(print_)
     if found is None:
         return _to_run(pipeline, name, node, document, print_, look, claimed)
-    lost = next((f.path for f in found.files if not scene.store.holds(f)), None)
+    lost = next((f.path for f in _files(found, scene) if not scene.store.holds(f)), None)
     if lost:
         return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
     if not defines(node, "standing", search):
@@ -146,6 +146,17 @@ def _with_inputs(
     standing = build_step(node, search).standing(look, found, **inputs)
     state: State = "RUN" if standing.state == "lost" else "HIT"
     return PlannedStep(name, state, standing.why, found, document, standing)
+
+
+def _files(found: Artifact, scene: Scene) -> Iterable[File]:
+    """What must be there for a HIT. A table's artifact names the files that its own step wrote: its snapshot may hold earlier ones too."""
+    if not isinstance(found, Table):
+        return found.files
+    from raypipe.data.lake.snapshot import files, find
+
+    with scene.ledger.reading() as connection:
+        snapshot = find(connection, scene.ledger.project, found.name, found.snapshot)
+        return dict.fromkeys((*files(connection, snapshot), *found.files))
 
 
 def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look, claimed: bool) -> PlannedStep:

@@ -29,16 +29,18 @@ class Deploy:
     """CPUs that each replica reserves in Ray."""
     body_bytes: int = 1 << 20
     """Largest body of a request in bytes; more is answered with 413."""
+    body_wait_s: float = 5.0
+    """Seconds in which the whole body must have arrived; later is answered with 408."""
     num_rows: int = 10_000
     """Most records in one request; more is answered with 413."""
 
     def settings(self) -> dict[str, Json]:
         """What the endpoint is told beside the version."""
-        limits = {"body_bytes": self.body_bytes, "num_rows": self.num_rows}
+        limits = {"body_bytes": self.body_bytes, "body_wait_s": self.body_wait_s, "num_rows": self.num_rows}
         return {"num_replicas": self.num_replicas, "num_cpus": self.num_cpus, "limits": limits}
 
     def check(self, where: str, version: Columns | None = None, cleared: Columns | None = None) -> list[Problem]:
-        least = {"num_replicas": 1, "num_cpus": 0, "body_bytes": 2, "num_rows": 1}
+        least = {"num_replicas": 1, "num_cpus": 0, "body_bytes": 2, "body_wait_s": 0.01, "num_rows": 1}
         low = {name: bound for name, bound in least.items() if getattr(self, name) < bound}
         return [Problem(f"{where}.{name}", f"found {getattr(self, name)}, expected at least {bound}.") for name, bound in low.items()]
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import File, Json, Model, Table
 from raypipe.core.errors import DataError, Problem
-from raypipe.core.step import Columns, Look, Made, Ref, Work
+from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Ref, Work
 from raypipe.steps.transform import CHAIN, CODE, EXAMPLES
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ class Train:
     """The probability from which on a row is of the positive class; `f1`: the one with the highest F1 on the validation part."""
     classes: list[str] | None = None
     """Names of the negative and the positive class; null: the label's two values."""
+    checkpoint_every_steps: int = field(default=500, metadata=NO_IDENTITY)
+    """Steps between two checkpoints within an epoch, of models that train by steps; there is one after each epoch in any case."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
@@ -51,7 +53,8 @@ class Train:
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         if self.model is None or self.label is None:
             return [Problem(where, "needs a model and a label.")]
-        low = [Problem(f"{where}.epochs", f"found {self.epochs}, expected at least 1.")] if self.epochs < 1 else []
+        counts = {"epochs": self.epochs, "checkpoint_every_steps": self.checkpoint_every_steps}
+        low = [Problem(f"{where}.{name}", f"found {n}, expected at least 1.") for name, n in counts.items() if n < 1]
         names = (
             []
             if self.classes is None or len(self.classes) == 2
@@ -108,6 +111,7 @@ class Train:
             early_stopping=self.early_stopping,
             threshold=self.threshold,
             classes=(self.classes[0], self.classes[1]) if self.classes else None,
+            checkpoint_every_steps=self.checkpoint_every_steps,
             report=work.report,
             alive=work.alive,
         )

@@ -83,3 +83,13 @@ def test_a_new_file_is_appended_and_only_it_is_read(churn: Path, capsys: pytest.
     out = capsys.readouterr().out
     assert "1 new of 2 files" in out
     assert "201 rows" in out
+
+
+def test_an_appended_table_misses_its_earlier_files_too(churn: Path, capsys: pytest.CaptureFixture[str]):
+    test_a_new_file_is_appended_and_only_it_is_read(churn, capsys)
+    first = next((churn / ".raypipe" / "store" / "churn" / "source").rglob("*customers*.parquet"))
+    first.unlink()
+    assert main(["plan"]) == 0
+    assert f"the store has lost churn/source/{first.parent.name}/{first.name}" in capsys.readouterr().out
+    assert main(["run", "cluster=debug"]) == 0
+    assert "2 new of 2 files" in capsys.readouterr().out

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar, Protocol
@@ -11,6 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, RaypipeError, nearest
+from raypipe.core.frame import users_frame
 from raypipe.data.names import column_problems
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
@@ -182,7 +182,7 @@ class Function:
         except RaypipeError:
             raise
         except Exception as error:
-            last = traceback.extract_tb(error.__traceback__)[-1]
+            last = users_frame(error)
             where = f"line {last.lineno} of {last.filename}: {last.line}"
             raise DataError(f"function {self.target} raised {type(error).__name__}: {error} ({where})") from error
 
