@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from raypipe.core.frame import users_frame
 
 
@@ -12,16 +14,15 @@ def fails(text: str) -> object:
 
 
 def test_the_last_line_that_is_the_users_own():
-    try:
+    with pytest.raises(ValueError, match="Expecting property name") as caught:
         fails("{")
-    except ValueError as error:
-        found = users_frame(error)
+    found = users_frame(caught.value)
     assert (found.name, found.line) == ("fails", "return json.loads(text)")
 
 
 def test_without_any_the_last_of_all():
-    try:
+    with pytest.raises(ValueError, match="invalid literal") as caught:
         exec(compile("int('x')", "<text>", "exec"))
-    except ValueError as error:
-        error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
-        assert users_frame(error).filename == "<text>"
+    error = caught.value
+    error.__traceback__ = error.__traceback__.tb_next if error.__traceback__ else None
+    assert users_frame(error).filename == "<text>"
