@@ -74,7 +74,7 @@ def ask(server: subprocess.Popen[bytes], url: str) -> None:
     wait_until_ready(server, url)
     path = "/v1/models/flights:predict"
     body = json.dumps({"instances": [FLIGHT]})
-    print(f"\n$ curl {url}{path} -d {shlex.quote(body)}", flush=True)
+    print(f"\n$ curl {url}{path} -H 'content-type: application/json' -d {shlex.quote(body)}", flush=True)
     request = urllib.request.Request(f"{url}{path}", body.encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         print(json.dumps(json.load(response), indent=2), flush=True)
