@@ -21,8 +21,8 @@ from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.store import Store
 from raypipe.data.contract import Column, Contract
-from raypipe.data.intake import Intake
-from raypipe.data.source.files import list_files
+from raypipe.data.intake import Intake, Numbered
+from raypipe.data.source.files import FilePiece, list_files
 from raypipe.data.source.parquet import Parquet
 
 compute: Any = pyarrow.compute
@@ -42,9 +42,10 @@ def measure(quick: bool) -> Iterator[Claim]:
         write(folder / "rows.parquet", 50_000 if quick else 500_000)
         source, store = Parquet("rows.parquet"), Store.open(folder / "store")
         (file,) = list_files(source, folder, {})
-        kernel = Intake(store, "attempt", source, CONTRACT.types(), CONTRACT, folder)
-        assert kernel((0, file)).num_kept == file_rows(folder)
-        measures = {"intake": lambda: cpu_s(lambda: kernel((0, file))), "script": lambda: cpu_s(lambda: script(folder))}
+        kernel = Intake(store, "attempt", source, CONTRACT.types(), CONTRACT)
+        item = Numbered(0, FilePiece(file, str(folder / file.path)))
+        assert kernel(item).num_kept == file_rows(folder)
+        measures = {"intake": lambda: cpu_s(lambda: kernel(item)), "script": lambda: cpu_s(lambda: script(folder))}
         found = interleaved(3 if quick else 11, measures)
     yield Claim("intake of a file over a plain script", ratio(found, "intake", "script"), 1.1, detail=spread(found, "s"))
 

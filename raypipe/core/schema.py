@@ -157,13 +157,27 @@ ingested_files = Table(
     metadata,
     _project(),
     Column("table_name", Text, primary_key=True),
-    Column("ingest_key", Text, primary_key=True),
     Column("path", Text, primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("mtime_ns", BigInteger, nullable=False),
     Column("sha256", Text, nullable=False),
     Column("num_rows", BigInteger, nullable=False),
+    Column("first_row", BigInteger, nullable=False),
+    Column("reason", Text),
     Column("snapshot_id", BigInteger, nullable=False),
+)
+
+ingest_progress = Table(
+    "raypipe_ingest_progress",
+    metadata,
+    _project(),
+    Column("table_name", Text, primary_key=True),
+    Column("ingest_key", Text, nullable=False),
+    Column("rev", BigInteger, nullable=False),
+    Column("position", JsonText),
+    Column("chain", Text, nullable=False),
+    Column("snapshot_id", BigInteger, nullable=False),
+    Column("artifact_id", Text, nullable=False),
 )
 
 model_versions = Table(

@@ -1,12 +1,12 @@
-"""The intake of one file: read, made to fit, sampled, checked by the contract and written as fragments, in one pass."""
+"""The intake of one piece of a source: read, made to fit, sampled, checked by the contract and written as fragments, in one pass."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
+from dataclasses import dataclass, field, replace
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -17,25 +17,33 @@ from raypipe.data.contract import Contract, fit
 from raypipe.data.findings import Place, examine, merge
 from raypipe.data.fragment import Fragment, write_fragment
 from raypipe.data.rows import FRAGMENT_ROWS
-from raypipe.data.source.files import Source, SourceFile, read_batches
+from raypipe.data.source.piece import Bad, Batch, Piece, Source
 
 if TYPE_CHECKING:
     import numpy as np
 
     from raypipe.core.store import Store
 
+NUM_BAD = 30
+"""Unreadable records of a piece that are told."""
+
 
 @dataclass(frozen=True)
 class Taken:
-    """What became of one file. With `problems` it has no fragments that count."""
+    """What became of one piece. With `problems` it has no fragments that count."""
 
-    file: SourceFile
+    piece: Piece
     fragments: tuple[Fragment, ...] = ()
     num_read: int = 0
     num_sampled: int = 0
     findings: list[Json] = field(default_factory=list)
     problems: tuple[str, ...] = ()
-    """What is wrong with the file, a line each: told for all files at once."""
+    """What is wrong with the piece, a line each: told for all pieces at once."""
+    bad: tuple[Bad, ...] = ()
+    """Records that cannot be read: the first NUM_BAD."""
+    num_bad: int = 0
+    marks: tuple[Json, ...] = ()
+    """What the source wants to know again of its batches."""
 
     @property
     def num_kept(self) -> int:
@@ -43,8 +51,24 @@ class Taken:
 
 
 @dataclass(frozen=True)
+class Numbered:
+    """A piece with its place among those of its batch: what travels to a task."""
+
+    number: int
+    piece: Piece
+
+    @property
+    def size(self) -> int:
+        return self.piece.size
+
+    @property
+    def path(self) -> str:
+        return self.piece.name
+
+
+@dataclass(frozen=True)
 class Intake:
-    """A kernel: the number of a file and the file -> what became of it. It travels to a task."""
+    """A kernel: a piece -> what became of it. It travels to a task."""
 
     store: Store
     path: str
@@ -53,42 +77,47 @@ class Intake:
     types: Mapping[str, pa.DataType]
     """The columns of the table, in order."""
     contract: Contract | None
-    project_path: Path
     sample: float = 1.0
     """Share of the rows that are taken."""
 
-    def __call__(self, item: tuple[int, SourceFile]) -> Taken:
-        number, file = item
+    def __call__(self, item: Numbered) -> Taken:
         try:
-            return self._taken(number, file)
+            return self._taken(item)
         except DataError as error:
-            return Taken(file, problems=tuple(str(error).splitlines()))
+            return Taken(item.piece, problems=tuple(str(error).splitlines()))
 
-    def _taken(self, number: int, file: SourceFile) -> Taken:
-        writer = _Writer(self.store, f"{self.path}/{_fragment_name(number, file.path)}")
-        num_read, num_sampled, found = 0, 0, []
-        for rows, place in self._pieces(file):
-            num_read += len(place.rows)
-            rows, place = _sampled(rows, place, self.sample)
+    def _taken(self, item: Numbered) -> Taken:
+        piece = item.piece
+        writer = _Writer(self.store, f"{self.path}/{_fragment_name(item.number, piece.name)}")
+        num_read, num_sampled, num_bad, bad, found, marks = 0, 0, 0, [], [], []
+        for batch in self._batches(piece):
+            place = Place(piece.name, batch.numbers)
+            num_read += batch.rows.num_rows
+            num_bad += len(batch.bad)
+            bad += batch.bad[: NUM_BAD - len(bad)]
+            marks += [] if batch.mark is None else [batch.mark]
+            rows, place = _sampled(batch.rows, place, self.sample)
             num_sampled += rows.num_rows
             if self.contract is not None:
                 rows, _, findings = examine(self.contract, rows, place)
                 found.append(findings)
             writer.add(rows)
-        return Taken(file, writer.end(), num_read, num_sampled, merge(found))
+        return Taken(piece, writer.end(), num_read, num_sampled, merge(found), bad=tuple(bad), num_bad=num_bad, marks=tuple(marks))
 
-    def _pieces(self, file: SourceFile) -> Iterator[tuple[pa.Table, Place]]:
-        """Rows in the table's columns and types, with their numbers in the file, counted from 1."""
+    def _batches(self, piece: Piece) -> Iterator[Batch]:
+        """Rows in the table's columns and types, with their numbers in the piece."""
         import numpy as np
 
         last = 0
-        for rows in read_batches(self.source, self.project_path, file, self.types):
+        for batch in self.source.batches(piece, self.types):
+            batch = Batch(batch) if isinstance(batch, pa.Table) else batch
             try:
-                fitted = self._fitted(rows)
+                fitted = self._fitted(batch.rows)
             except DataError as error:
-                raise DataError("\n".join(f"{file.path}: {line}" for line in str(error).splitlines())) from None
-            yield fitted, Place(file.path, np.arange(last + 1, last + 1 + rows.num_rows))
-            last += rows.num_rows
+                raise DataError("\n".join(f"{piece.name}: {line}" for line in str(error).splitlines())) from None
+            numbers = np.arange(last + 1, last + 1 + fitted.num_rows) if batch.numbers is None else batch.numbers
+            yield replace(batch, rows=fitted, numbers=numbers)
+            last += fitted.num_rows
 
     def _fitted(self, rows: pa.Table) -> pa.Table:
         if self.contract is not None:
@@ -113,9 +142,9 @@ def sample_mask(path: str, rows: np.ndarray, share: float) -> np.ndarray:
     return (x ^ (x >> np.uint64(31))) < np.uint64(int(share * 2**64))
 
 
-def _fragment_name(number: int, path: str) -> str:
-    """Numbered in the order of the files, and told by the file's name where a later contract finds something in it."""
-    return f"{number:05d}-{re.sub(r'[^A-Za-z0-9._-]', '-', Path(path).stem)[:60]}"
+def _fragment_name(number: int, name: str) -> str:
+    """Numbered in the order of the pieces, and told by the file's name where a later contract finds something in it."""
+    return f"{number:05d}-{re.sub(r'[^A-Za-z0-9._-]', '-', PurePath(name).stem)[:60]}"
 
 
 def _sampled(rows: pa.Table, place: Place, share: float) -> tuple[pa.Table, Place]:

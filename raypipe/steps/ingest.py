@@ -34,10 +34,10 @@ class Ingest:
         return {**settings, "types": {n: c.get("type") for n, c in columns.items()}, "known_afterwards": marks, "drops": drops}
 
     def observe(self, look: Look) -> Json:
-        """The state of the source: a digest of its files' paths, sizes and content."""
+        """The state of the source: a digest of its files' paths, sizes and content; a watermark; offsets."""
         from raypipe.data.progress import source_state
 
-        return source_state(look, self.source, self._table(look))
+        return source_state(look, self.source, self.contract, self._table(look))
 
     def check(self, where: str) -> list[Problem]:
         parts = {f"{where}.source": self.source, f"{where}.contract": self.contract}

@@ -29,7 +29,7 @@ def statements() -> str:
 
 def test_a_change_of_the_tables_raises_the_version():
     digest = hashlib.sha256(" ".join(statements().split()).encode()).hexdigest()[:16]
-    assert (schema.VERSION, digest) == (1, "cc3a161fb694945f"), (
+    assert (schema.VERSION, digest) == (1, "99f03e7503ea09b4"), (
         "the tables changed: raise VERSION (once released), then note the new digest here"
     )
 

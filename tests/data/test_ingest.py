@@ -2,7 +2,8 @@
 
 import json
 import uuid
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -10,13 +11,13 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.core.ledger import Record
-from raypipe.core.step import Work
+from raypipe.core.step import NO_IDENTITY, Work
 from raypipe.data.contract import Column, Contract
 from raypipe.data.ingest import findings_of, ingest
-from raypipe.data.progress import source_state, taken_files
+from raypipe.data.progress import committed, source_state, taken_files
 from raypipe.data.source.csv import Csv
-from raypipe.data.source.files import Source
 from raypipe.data.source.parquet import Parquet
+from raypipe.data.source.piece import Bad, Batch, Limit, New, Source
 from raypipe.data.table import TableSchema, read, snapshots
 
 CONTRACT = Contract({"n": Column("int64", min=0), "s": Column("string", known="afterwards")})
@@ -83,7 +84,7 @@ def test_files_are_taken_in_order_and_once(work):
     put(work, "c.parquet", [5])
     second = run(work)
     assert numbers(work, second) == [1, 2, 3, 4, 5]
-    assert (second.figures["new_files"], second.figures["rows_read"], second.num_rows) == (1, 1, 5)
+    assert (second.figures["new_pieces"], second.figures["rows_read"], second.num_rows) == (1, 1, 5)
     assert numbers(work, first) == [1, 2, 3, 4]
 
 
@@ -101,9 +102,9 @@ def test_an_append_has_the_digest_of_all_at_once(work):
     with work.ledger.writing() as connection:
         from sqlalchemy import delete
 
-        from raypipe.core.schema import ingested_files
+        from raypipe.core.schema import ingest_progress
 
-        connection.execute(delete(ingested_files))
+        connection.execute(delete(ingest_progress))
     anew = run(work)
     assert anew.digest == appended.digest
     assert anew.snapshot != appended.snapshot
@@ -120,7 +121,7 @@ def test_other_marks_take_no_file_anew_but_what_shapes_rows_does(work):
     put(work, "a.parquet", [1, 7])
     first = run(work)
     marked = run(work, contract=Contract({**CONTRACT.columns, "n": Column("int64", max=9, known="afterwards")}))
-    assert (marked.snapshot, marked.figures["new_files"]) == (first.snapshot, 0)
+    assert (marked.snapshot, marked.figures["new_pieces"]) == (first.snapshot, 0)
     assert TableSchema.from_json(marked.schema).known_afterwards == ("n", "s")
     cut = run(work, contract=Contract({**CONTRACT.columns, "n": Column("int64", max=5, on_breach="drop")}))
     assert (numbers(work, cut), cut.figures["rows_dropped"]) == ([1], 1)
@@ -188,9 +189,12 @@ def test_further_columns_keep_the_type_of_the_first_file(work):
 def test_a_table_without_rows_is_refused(work):
     put(work, "a.parquet", [])
     assert told(work) == "the table has 0 rows, the contract asks for at least 1"
-    assert told(work, contract=None) == "data: what is left of its rows is empty: there is nothing to make a table of"
+    assert told(work, contract=None) == "data/a.parquet: what is left of its rows is empty: there is nothing to make a table of"
     put(work, "a.parquet", [1])
-    assert told(work, contract=None, sample=1e-9) == "data: a sample of 1e-09 of its rows is empty: there is nothing to make a table of"
+    assert (
+        told(work, contract=None, sample=1e-9)
+        == "data/a.parquet: a sample of 1e-09 of its rows is empty: there is nothing to make a table of"
+    )
 
 
 def test_unique_holds_over_files_and_runs(work):
@@ -233,7 +237,7 @@ def test_fragments_that_are_lost_are_made_again(work):
     table = run(work)
     work.store.local(table.files[0].path).unlink()
     assert numbers(work, run(work)) == [1]
-    assert "1 fragments of table flights.source are not in the store any more: all files are read anew" in work.lines
+    assert "1 fragments of table flights.source are not in the store any more: all of its source is read anew" in work.lines
 
 
 def test_a_sample_is_a_table_of_its_own_making(work):
@@ -247,13 +251,79 @@ def test_a_sample_is_a_table_of_its_own_making(work):
 
 def test_the_state_of_a_source_is_what_a_plan_compares(work):
     put(work, "a.parquet", [1])
-    before = source_state(work, SOURCE, "flights.source")
+    before = source_state(work, SOURCE, CONTRACT, "flights.source")
     run(work)
-    assert source_state(work, SOURCE, "flights.source") == before
+    assert source_state(work, SOURCE, CONTRACT, "flights.source") == before
     put(work, "b.parquet", [1, 2])
-    after = source_state(work, SOURCE, "flights.source")
+    after = source_state(work, SOURCE, CONTRACT, "flights.source")
     assert (before["files"], after["files"]) == (1, 2)
     assert before["state"] != after["state"]
+
+
+@dataclass(frozen=True)
+class Span:
+    """Numbers from `first` to below `end`."""
+
+    name: str
+    first: int
+    end: int
+    size: int = 8
+
+
+@dataclass(frozen=True)
+class Counter:
+    """A source of positions: all numbers below `end`, in pieces of ten; `end` is where the world is, not what shapes rows."""
+
+    revision: ClassVar[int] = 1
+    end: int = field(default=0, metadata=NO_IDENTITY)
+    bad: int = field(default=-1, metadata=NO_IDENTITY)
+
+    def problems(self):
+        return []
+
+    def new(self, look, progress, limit=None):
+        first = (progress.position or {"next": 0})["next"]
+        end = min(self.end, first + limit.num_rows) if limit else self.end
+        pieces = [Span(f"numbers/{n}", n, min(n + 10, end)) for n in range(first, end, 10)]
+        return New(pieces, {"next": end}, {"next": end}, f"{end - first} new", end < self.end)
+
+    def batches(self, piece, types):
+        yield pa.table({"n": pa.array([], pa.int64())})
+        if piece.first <= self.bad < piece.end:
+            yield Batch(pa.table({"n": pa.array([], pa.int64())}), bad=[Bad(f"numbers/{self.bad}", "is no number")])
+        yield pa.table({"n": pa.array(range(piece.first, piece.end), pa.int64())})
+
+
+def test_positions_go_on_where_the_last_commit_ended(work):
+    first = run(work, Counter(25), None)
+    assert numbers(work, first) == list(range(25))
+    assert work.lines == ["25 new"]
+    second = run(work, Counter(31), None)
+    assert (numbers(work, second), second.figures["new_pieces"]) == (list(range(31)), 1)
+    assert run(work, Counter(31), None).snapshot == second.snapshot
+    found = committed(work.ledger, "flights.source")
+    assert found is not None
+    assert (found.progress.position, found.snapshot) == ({"next": 31}, second.snapshot)
+
+
+def test_a_limit_takes_a_batch_at_a_time(work):
+    made = [publish(work, ingest(replace(work, path=f"a/{n}"), Counter(25), None, "flights.source", Limit(num_rows=10))) for n in range(3)]
+    assert [table.num_rows for table in made] == [10, 20, 25]
+    assert numbers(work, made[-1]) == list(range(25))
+
+
+def test_a_record_that_cannot_be_read_is_told_and_nothing_is_taken(work):
+    assert told(work, source=Counter(25, bad=17), contract=None) == "numbers/17: is no number"
+    assert committed(work.ledger, "flights.source") is None
+
+
+def test_of_two_ingests_at_once_one_commits(work):
+    run(work, Counter(5), None)
+    first, second = (ingest(replace(work, path=f"a/{n}"), Counter(9), None, "flights.source") for n in range(2))
+    publish(work, first)
+    with pytest.raises(DataError, match="meanwhile"):
+        publish(work, second)
+    assert numbers(work, run(work, Counter(9), None)) == list(range(9))
 
 
 def test_through_ray_it_is_the_same(work, ray_cluster):

@@ -10,8 +10,8 @@ import pytest
 from raypipe.data import intake
 from raypipe.data.contract import Column, Contract
 from raypipe.data.fragment import read_fragment
-from raypipe.data.intake import Intake, sample_mask
-from raypipe.data.source.files import list_files
+from raypipe.data.intake import Intake, Numbered, sample_mask
+from raypipe.data.source.files import FilePiece, list_files
 from raypipe.data.source.parquet import Parquet
 
 ROWS = pa.table({"x": list(range(1000)), "s": ["a"] * 1000})
@@ -25,7 +25,7 @@ def take(tmp_path, store):
         source = Parquet("a.parquet")
         (file,) = list_files(source, tmp_path, {})
         types = {f.name: f.type for f in ROWS.schema}
-        return Intake(store, "attempt", source, types, contract, tmp_path, sample)((3, file))
+        return Intake(store, "attempt", source, types, contract, sample)(Numbered(3, FilePiece(file, str(tmp_path / file.path))))
 
     return taken
 

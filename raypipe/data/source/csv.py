@@ -9,7 +9,9 @@ from typing import ClassVar
 
 import pyarrow as pa
 
-from raypipe.data.source.files import path_problems
+from raypipe.core.step import Look
+from raypipe.data.source.files import FilePiece, new_files, path_problems, read_file
+from raypipe.data.source.piece import Limit, New, Progress
 from raypipe.data.types import is_type, parse_type
 
 
@@ -39,7 +41,13 @@ class Csv:
         ]
         return found + ([] if len(self.delimiter) == 1 else [f"delimiter is {self.delimiter!r}, expected one character"])
 
-    def batches(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    def new(self, look: Look, progress: Progress, limit: Limit | None = None) -> New:
+        return new_files(self, look, progress, limit)
+
+    def batches(self, piece: FilePiece, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+        return read_file(self, piece, types)
+
+    def read(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         from raypipe.data.source.csv_text import read
 
         wanted = {**types, **{name: parse_type(type) for name, type in self.types.items()}}

@@ -10,7 +10,9 @@ from typing import ClassVar
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
-from raypipe.data.source.files import BATCH_ROWS, path_problems, require
+from raypipe.core.step import Look
+from raypipe.data.source.files import FilePiece, new_files, path_problems, read_file, require
+from raypipe.data.source.piece import BATCH_ROWS, Limit, New, Progress
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,13 @@ class Parquet:
         """What is wrong with the settings."""
         return path_problems(self.path, self.columns)
 
-    def batches(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    def new(self, look: Look, progress: Progress, limit: Limit | None = None) -> New:
+        return new_files(self, look, progress, limit)
+
+    def batches(self, piece: FilePiece, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+        return read_file(self, piece, types)
+
+    def read(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(path, page_checksum_verification=True) as file:

@@ -11,7 +11,7 @@ from raypipe.data.source.csv import Csv
 def read(tmp_path, text, types=None, **settings):
     path = tmp_path / "a.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return pa.concat_tables(list(Csv("a.csv", **settings).batches(path, types or {})))
+    return pa.concat_tables(list(Csv("a.csv", **settings).read(path, types or {})))
 
 
 def told(tmp_path, text, types=None, **settings):

@@ -1,15 +1,18 @@
 """Sources: files found and told apart; broken ones named in a line each."""
 
 import os
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from raypipe.core.errors import DataError
+from raypipe.core.step import Look
 from raypipe.data.source.csv import Csv
-from raypipe.data.source.files import SourceFile, list_files, read_batches, state
+from raypipe.data.source.files import SourceFile, list_files, state
 from raypipe.data.source.parquet import Parquet
+from raypipe.data.source.piece import NOTHING, Limit, Progress
 
 ROWS = pa.table({"x": list(range(5000)), "s": [f"value {i % 97}" for i in range(5000)]})
 
@@ -25,9 +28,14 @@ def write(path, table=ROWS, **options):
     return path
 
 
+def new(source, project, progress=NOTHING, limit=None) -> Any:
+    nothing: Any = None
+    return source.new(Look("p", project, "p", "source", nothing, nothing), progress, limit)
+
+
 def read(source, project, types=None):
-    (file,) = list_files(source, project, {})
-    return pa.concat_tables(list(read_batches(source, project, file, types or {})))
+    (piece,) = new(source, project).pieces
+    return pa.concat_tables(list(source.batches(piece, types or {})))
 
 
 def told(source, project):
@@ -90,16 +98,52 @@ def test_empty_files_are_named_all_at_once(project):
     assert told(Csv("data"), project) == "data/a.csv: the file is empty (0 bytes)\ndata/b.csv: the file is empty (0 bytes)"
 
 
-def test_two_files_of_one_content_are_refused_unless_they_have_no_rows(project):
+def test_two_files_of_one_content_are_told_unless_they_have_no_rows(project):
     write(project / "data" / "a.parquet")
     (project / "data" / "b.parquet").write_bytes((project / "data" / "a.parquet").read_bytes())
-    assert told(Parquet("data"), project).startswith("data/b.parquet: has the same content as data/a.parquet, so that its rows would be")
+    assert new(Parquet("data"), project).doubles == {"data/b.parquet": "data/a.parquet"}
+    taken = {file.path: file for file in list_files(Parquet("data"), project, {}) if file.path == "data/b.parquet"}
+    assert new(Parquet("data"), project, Progress(files=taken)).doubles == {"data/a.parquet": "data/b.parquet"}
     for name in ("a.parquet", "b.parquet"):
         write(project / "data" / name, ROWS.slice(0, 0))
-    assert len(list_files(Parquet("data"), project, {})) == 2
+    assert new(Parquet("data"), project).doubles == {}
     for name in ("a.csv", "b.csv"):
         (project / name).write_text("x,s\n\n")
-    assert len(list_files(Csv("*.csv"), project, {})) == 2
+    assert new(Csv("*.csv"), project).doubles == {}
+
+
+def test_new_files_are_those_that_were_not_taken_and_what_was_taken_is_compared(project):
+    for number, name in enumerate("abcd"):
+        write(project / "data" / f"{name}.parquet", ROWS.slice(number))
+    files = {file.path: file for file in list_files(Parquet("data"), project, {})}
+    taken = {path: file for path, file in files.items() if path != "data/d.parquet"}
+    (project / "data" / "a.parquet").unlink()
+    write(project / "data" / "b.parquet", ROWS.slice(7))
+    found = new(Parquet("data"), project, Progress(files=taken))
+    assert [piece.name for piece in found.pieces] == ["data/d.parquet"]
+    assert [piece.name for piece in found.changed] == ["data/b.parquet"]
+    assert (dict(found.gone), found.told) == ({"data/a.parquet": ""}, "1 new of 3 files")
+
+
+def test_a_file_that_was_left_out_is_new_again_with_another_content(project):
+    write(project / "data" / "a.parquet")
+    files = {file.path: file for file in list_files(Parquet("data"), project, {})}
+    progress = Progress(files=files, left_out=frozenset(files))
+    assert new(Parquet("data"), project, progress).pieces == []
+    write(project / "data" / "a.parquet", ROWS.slice(1))
+    found = new(Parquet("data"), project, progress)
+    assert ([piece.name for piece in found.pieces], found.changed) == (["data/a.parquet"], [])
+
+
+def test_a_limit_leaves_the_rest_for_later_and_the_state_says_so(project):
+    for number, name in enumerate("abc"):
+        write(project / "data" / f"{name}.parquet", ROWS.slice(number))
+    first = new(Parquet("data"), project, limit=Limit(num_bytes=1))
+    assert ([piece.name for piece in first.pieces], first.more, first.lag) == (["data/a.parquet"], True, {"files": 2})
+    taken = Progress(files={piece.name: piece.file for piece in first.pieces})
+    rest = new(Parquet("data"), project, taken, Limit(num_bytes=10**9))
+    assert (len(rest.pieces), rest.more, rest.state) == (2, False, new(Parquet("data"), project).state)
+    assert first.state == {"files": 1, "state": state([piece.file for piece in first.pieces])}
 
 
 def test_a_known_file_is_not_read_again(project):
@@ -151,13 +195,13 @@ def test_a_file_that_is_no_parquet_is_named(project):
 
 def test_a_file_that_is_still_being_written_is_refused(project):
     path = write(project / "data" / "a.parquet")
-    (file,) = list_files(Parquet("data"), project, {})
+    (piece,) = new(Parquet("data"), project).pieces
     write(path, ROWS.slice(1))
     with pytest.raises(DataError, match=r"data/a\.parquet: is being written: it has changed since the run began\. Run again"):
-        list(read_batches(Parquet("data"), project, file, {}))
+        list(Parquet("data").batches(piece, {}))
     path.unlink()
     with pytest.raises(DataError, match="was there when the run began, and is not any more"):
-        list(read_batches(Parquet("data"), project, file, {}))
+        list(Parquet("data").batches(piece, {}))
 
 
 @pytest.mark.parametrize(
