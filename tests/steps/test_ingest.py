@@ -87,7 +87,8 @@ def test_a_new_file_is_appended_and_only_it_is_read(churn: Path, capsys: pytest.
 
 def test_an_appended_table_misses_its_earlier_files_too(churn: Path, capsys: pytest.CaptureFixture[str]):
     test_a_new_file_is_appended_and_only_it_is_read(churn, capsys)
-    first = next((churn / ".raypipe" / "store" / "churn" / "source").rglob("*customers*.parquet"))
+    found = (churn / ".raypipe" / "store" / "churn" / "source").rglob("*customers*.parquet")
+    first = max(found, key=lambda path: path.stat().st_mtime_ns)  # an older one is of the table as it was before `data` was its source
     first.unlink()
     assert main(["plan"]) == 0
     assert f"the store has lost churn/source/{first.parent.name}/{first.name}" in capsys.readouterr().out
