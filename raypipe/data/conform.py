@@ -1,0 +1,168 @@
+"""Columns as a schema wants them: cast where they were widened, filled where they were added later."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable, Sequence
+from decimal import Decimal
+from typing import Any, cast
+
+import pyarrow as pa
+
+from raypipe.core.artifact import Json
+from raypipe.core.errors import DataError
+from raypipe.data.types import type_name, value_type
+
+FIELD_ID = b"PARQUET:field_id"
+DEFAULT = b"raypipe:default"
+"""Field metadata: what rows have in a column that was added after they were written, as text; without it they have null."""
+OWN = (FIELD_ID, DEFAULT)
+
+Find = Callable[[pa.Field], "pa.ChunkedArray | None"]
+
+
+def field_id(column: pa.Field) -> int:
+    """Of a column whose schema is numbered."""
+    return int((column.metadata or {})[FIELD_ID])
+
+
+def conformed(find: Find, schema: pa.Schema, num_rows: int) -> pa.Table:
+    """A table of `schema`, with the columns that `find` has for its fields; where it has none, of defaults."""
+    if not schema.names:
+        return pa.table({"none": pa.nulls(num_rows)}).select([])
+    columns = []
+    for field in schema:
+        found = find(field)
+        columns.append(filled(field, num_rows) if found is None else as_type(found, field.type))
+    return pa.Table.from_arrays(columns, schema=schema)
+
+
+def by_name(rows: pa.Table, schema: pa.Schema) -> pa.Table:
+    """The rows in the columns of `schema`, found by name."""
+    return conformed(lambda field: rows.column(field.name) if field.name in rows.column_names else None, schema, rows.num_rows)
+
+
+def as_type(column: pa.ChunkedArray, type_: pa.DataType) -> pa.ChunkedArray:
+    """Nothing is copied where it is of that type already."""
+    if column.type == type_:
+        return column
+    if pa.types.is_null(column.type):
+        return pa.chunked_array([pa.nulls(len(column), type_)])
+    return _encoded(column, type_) if pa.types.is_dictionary(type_) else column.cast(type_)
+
+
+def filled(field: pa.Field, num_rows: int) -> pa.ChunkedArray:
+    """A column of the field's default, or of nulls."""
+    default = default_of(field)
+    if default is None:
+        return pa.chunked_array([pa.nulls(num_rows, field.type)])
+    values = pa.repeat(default, num_rows)
+    return pa.chunked_array([values.dictionary_encode().cast(field.type) if pa.types.is_dictionary(field.type) else values])
+
+
+def default_of(field: pa.Field) -> pa.Scalar | None:
+    """As a value; of a dictionary, one of its values."""
+    text = default_text(field)
+    return None if text is None else parsed(text, value_type(field.type))
+
+
+def default_text(field: pa.Field) -> str | None:
+    text = (field.metadata or {}).get(DEFAULT)
+    return None if text is None else text.decode()
+
+
+def constant(value: Any, type_: pa.DataType) -> str:
+    """A default's text, which DuckDB reads too. DataError for a value that is not of that type, and for types without constants.
+
+    >>> constant(1.5, pa.decimal128(5, 2)), constant("2026-01-02T03:04:05Z", pa.timestamp("us", "UTC"))
+    ('1.50', '2026-01-02 03:04:05+00')
+    """
+    plain = value_type(type_)
+    if not _has_constants(plain):
+        raise DataError(
+            f"a default of {type_name(type_)} can only be null; numbers, bool, text, dates, timestamps and decimals have others"
+        )
+    try:
+        scalar = _scalar(value, plain)
+    except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
+        raise DataError(f"the default {value!r} is no {type_name(plain)}: {str(error).splitlines()[0]}") from error
+    return _text(scalar)
+
+
+def parsed(text: str, type_: pa.DataType) -> pa.Scalar:
+    """The value of a constant's text."""
+    return pa.scalar(text).cast(type_)
+
+
+def bare(column: pa.Field) -> pa.Field:
+    """Without what raypipe has written into its metadata."""
+    inner = [bare(child) for child in children(column.type)]
+    kept = {key: value for key, value in (column.metadata or {}).items() if key not in OWN}
+    return pa.field(column.name, rebuilt(column.type, inner) if inner else column.type, column.nullable, kept or None)
+
+
+def bare_schema(schema: pa.Schema) -> pa.Schema:
+    return pa.schema([bare(column) for column in schema])
+
+
+def children(type_: pa.DataType) -> list[pa.Field]:
+    """The fields inside a nested type, in the order in which they are numbered."""
+    if pa.types.is_map(type_):
+        return [type_.key_field, type_.item_field]
+    if pa.types.is_struct(type_):
+        return [type_.field(i) for i in range(type_.num_fields)]
+    if is_list(type_):
+        return [cast(Any, type_).value_field]
+    return []
+
+
+def is_list(type_: pa.DataType) -> bool:
+    is_ = pa.types
+    return any(f(type_) for f in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view, is_.is_large_list_view))
+
+
+def rebuilt(type_: pa.DataType, inner: Sequence[pa.Field]) -> pa.DataType:
+    """A nested type with other fields inside."""
+    if pa.types.is_struct(type_):
+        return pa.struct(inner)
+    if pa.types.is_map(type_):
+        return pa.map_(inner[0], inner[1], keys_sorted=cast(Any, type_).keys_sorted)
+    if pa.types.is_fixed_size_list(type_):
+        return pa.list_(inner[0], cast(Any, type_).list_size)
+    make = {pa.types.is_large_list: pa.large_list, pa.types.is_list_view: pa.list_view, pa.types.is_large_list_view: pa.large_list_view}
+    return next((to for is_, to in make.items() if is_(type_)), pa.list_)(inner[0])
+
+
+def _encoded(column: pa.ChunkedArray, type_: pa.DictionaryType) -> pa.ChunkedArray:
+    """Dictionaries of anything but text come back from Parquet as their values."""
+    found = cast(Any, column.cast(type_.value_type).combine_chunks()).dictionary_encode()
+    return pa.chunked_array([pa.DictionaryArray.from_arrays(found.indices.cast(type_.index_type), found.dictionary, ordered=type_.ordered)])
+
+
+def _has_constants(type_: pa.DataType) -> bool:
+    is_ = pa.types
+    text = is_.is_string(type_) or is_.is_large_string(type_) or is_.is_string_view(type_)
+    number = is_.is_integer(type_) or is_.is_floating(type_) or is_.is_boolean(type_) or is_.is_decimal(type_)
+    return text or number or is_.is_date(type_) or is_.is_timestamp(type_)
+
+
+def _scalar(value: Json, type_: pa.DataType) -> pa.Scalar:
+    is_ = pa.types
+    if is_.is_boolean(type_) != isinstance(value, bool) and not isinstance(value, str):
+        raise TypeError(f"it is a {type(value).__name__}")
+    if is_.is_decimal(type_) and isinstance(value, float | int):
+        value = Decimal(str(value))
+    if isinstance(value, datetime.date | datetime.datetime | Decimal) or not isinstance(value, str):
+        return pa.scalar(value, type_)
+    return pa.scalar(value).cast(type_)
+
+
+def _text(scalar: Any) -> str:
+    type_ = scalar.type
+    if pa.types.is_boolean(type_):
+        return "true" if scalar.as_py() else "false"
+    if pa.types.is_floating(type_):
+        return repr(float(scalar.as_py()))
+    if pa.types.is_timestamp(type_) and type_.tz:
+        return scalar.cast(pa.timestamp(type_.unit, "UTC")).cast(pa.timestamp(type_.unit)).cast(pa.string()).as_py() + "+00"
+    return str(scalar.cast(pa.string()).as_py())
