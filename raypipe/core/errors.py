@@ -38,6 +38,10 @@ class DataError(RaypipeError, ValueError):
     """The data is not what the pipeline needs: a file, column or value, named (exit 1)."""
 
 
+class Conflict(DataError):
+    """Another commit to the same table came first, and what this one computed may not hold any more: done again, it may (exit 1)."""
+
+
 class StepFailed(RaypipeError):
     """Code of the user's, or a library below it, raised inside a step: the text names the step, the error and its line (exit 1)."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
@@ -18,7 +19,7 @@ from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Lease
 from raypipe.core.records import Record
 from raypipe.core.runs import Run, StepRecord
-from raypipe.core.step import Commit
+from raypipe.core.step import DIGEST, Commit
 
 __all__ = ["Ledger", "Record", "Run", "StepRecord"]
 
@@ -159,6 +160,7 @@ class Ledger:
             figures = dict(record.figures)
             for commit in commits:
                 figures |= commit(connection, artifact_id) or {}
+            record = dataclasses.replace(record, digest=figures.pop(DIGEST, record.digest))
             there = records.add(connection, self.project, record, artifact_id, figures, lease.token)
             detail = {"artifact": artifact_id, "kind": record.kind, "step": f"{record.pipeline}.{record.step}", "run": record.run}
             self.note(connection, "published", detail)

@@ -26,6 +26,9 @@ Commit = Callable[["Connection", str], "dict[str, Json] | None"]
 """What else a step made, as statements of the transaction that publishes its artifact: called with the open connection and the
 artifact's id; what it returns is added to the artifact's figures (a table's snapshot id is known only there)."""
 
+DIGEST = "digest"
+"""The figure of a commit's that replaces the artifact's digest: what is put behind another's rows is known only there."""
+
 
 @dataclass(frozen=True)
 class Made(Generic[K]):

@@ -29,7 +29,7 @@ def dataset(store: Store, fragments: Sequence[Fragment], columns: Sequence[str] 
             return [ReadTask(partial(_read, store, f, columns), _metadata(f)) for f in fragments]
 
     def _metadata(fragment: Fragment) -> BlockMetadata:
-        return BlockMetadata(num_rows=fragment.num_rows, size_bytes=fragment.size, input_files=(fragment.path,), exec_stats=None)
+        return BlockMetadata(num_rows=fragment.num_live, size_bytes=fragment.size, input_files=(fragment.path,), exec_stats=None)
 
     return ray.data.read_datasource(Fragments(), override_num_blocks=max(1, len(fragments)))
 

@@ -17,9 +17,11 @@ import pyarrow.parquet as pq
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, StoreError, nearest
+from raypipe.data.positions import Deletes, read_positions, without
+from raypipe.data.sink import Sink
 
 if TYPE_CHECKING:
-    from raypipe.core.store import Store, Writer
+    from raypipe.core.store import Store
 
 pc: Any = pyarrow.compute
 FIELD_ID = b"PARQUET:field_id"
@@ -36,16 +38,33 @@ class Fragment:
     path: str
     """Relative to the store's root."""
     num_rows: int
+    """What the file holds, deleted rows included."""
     size: int
     """Bytes."""
     sha256: str
     first_row: int = 0
-    """The number of its first row in the order of the table."""
+    """The number of its first row in the order of the table, among the rows that are not deleted."""
     footer_bytes: int = 0
     """Parquet's own footer, for readers that fetch it in one go."""
     stats: dict[str, dict[str, Json]] = field(default_factory=dict)
     """By column: `nulls`, `nans`, `min`, `max`. Bounds are numbers, booleans or text (dates and times as ISO, decimals as digits), and
-    None where they are not known: nested and binary columns, durations, all-null ones, infinities. Moments are in UTC and end with Z."""
+    None where they are not known: nested and binary columns, durations, all-null ones, infinities. Moments are in UTC and end with Z.
+    They are those of all rows of the file: with deletes, nulls and bounds that hold, though not the narrowest."""
+    deletes: Deletes | None = None
+    """Which of its rows are deleted."""
+    id: int | None = None
+    """Its number in the catalog, once it is committed."""
+    place: int | None = None
+    """What a snapshot's files are ordered by: its number, or that of the file that it took the place of."""
+
+    @property
+    def num_live(self) -> int:
+        """Rows that a reader gets."""
+        return self.num_rows - self.num_deleted
+
+    @property
+    def num_deleted(self) -> int:
+        return self.deletes.num_rows if self.deletes else 0
 
 
 def write_fragment(store: Store, path: str, table: pa.Table) -> Fragment:
@@ -61,7 +80,7 @@ def write_fragment(store: Store, path: str, table: pa.Table) -> Fragment:
     nans = {name: _num_nans(table.column(name)) for name in table.column_names}
     leaves = [leaf for column in table.schema for leaf in _leaves(column.name, column.type)]
     with store.create(path) as writer:
-        sink = _Sink(writer)
+        sink = Sink(writer)
         try:
             pq.write_table(
                 numbered,
@@ -81,17 +100,24 @@ def write_fragment(store: Store, path: str, table: pa.Table) -> Fragment:
 
 
 def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> pa.Table:
-    """Its rows, columns in the order asked for, with the exact Arrow types that were written; every page's checksum is verified."""
+    """Its rows but the deleted ones, columns in the order asked for, with the exact Arrow types that were written.
+
+    Every page's checksum is verified.
+    """
+    deleted = read_positions(store, fragment.deletes)
     with _opened(store, fragment, columns) as (file, schema):
-        return _exact(file.read(columns=None if columns is None else list(schema.names), use_threads=False), schema)
+        return without(_exact(file.read(columns=None if columns is None else list(schema.names), use_threads=False), schema), deleted)
 
 
 def read_row_groups(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
-    """The same in pieces of at most a row group (131,072 rows, less where rows are wide)."""
+    """The same in pieces of at most a row group (131,072 rows, less where rows are wide or deleted)."""
+    deleted, first = read_positions(store, fragment.deletes), 0
     with _opened(store, fragment, columns) as (file, schema):
         for number in range(file.num_row_groups):
             names = None if columns is None else list(schema.names)
-            yield _exact(file.read_row_group(number, columns=names, use_threads=False), schema)
+            group = _exact(file.read_row_group(number, columns=names, use_threads=False), schema)
+            yield without(group, deleted, first)
+            first += group.num_rows
 
 
 def with_field_ids(schema: pa.Schema) -> pa.Schema:
@@ -114,26 +140,6 @@ def children(type_: pa.DataType) -> list[pa.Field]:
 def is_list(type_: pa.DataType) -> bool:
     is_ = pa.types
     return any(f(type_) for f in (is_.is_list, is_.is_large_list, is_.is_fixed_size_list, is_.is_list_view, is_.is_large_list_view))
-
-
-class _Sink:
-    """The store's writer, keeping the end of the file: Parquet's last eight bytes say how long its footer is."""
-
-    closed = False
-
-    def __init__(self, writer: Writer):
-        self._writer, self._end = writer, b""
-
-    def write(self, data: Any) -> int:
-        self._end = (self._end + bytes(memoryview(data)[-8:]))[-8:]
-        return self._writer.write(data)
-
-    def flush(self) -> None: ...
-
-    def close(self) -> None: ...
-
-    def footer_bytes(self) -> int:
-        return int.from_bytes(self._end[:4], "little")
 
 
 def _check_names(path: str, table: pa.Table) -> None:

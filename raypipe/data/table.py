@@ -7,19 +7,19 @@ import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import pyarrow as pa
 
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.schema import canonical
-from raypipe.core.step import Commit, Look, Made
+from raypipe.core.step import DIGEST, Commit, Look, Made
 from raypipe.data.fragment import Fragment, read_fragment, read_row_groups
-from raypipe.data.lake import commit as ducklake
 from raypipe.data.lake import snapshot as snapshots_
 from raypipe.data.lake.columns import catalog_columns
+from raypipe.data.lake.commit import Change, chained, commit
 from raypipe.data.lake.snapshot import Mode, Snapshot
 from raypipe.data.types import type_name
 
@@ -83,12 +83,7 @@ def fragments(ledger: Ledger, table: Table) -> list[Fragment]:
     """Of that snapshot, in the order of its rows. DataError where raypipe did not write it, or another program has changed it."""
     with ledger.reading() as connection:
         found = snapshots_.find(connection, ledger.project, table.name, table.snapshot)
-        rows = snapshots_.data_files(connection, found)
-    made, first_row = [], 0
-    for row in rows:
-        made.append(Fragment(row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats))
-        first_row += row.record_count
-    return made
+        return snapshots_.data_files(connection, found)
 
 
 def read(ledger: Ledger, store: Store, table: Table, columns: Sequence[str] | None = None, part: str | None = None) -> pa.Table:
@@ -113,7 +108,7 @@ def read_fragments(store: Store, fragments: Sequence[Fragment], schema: pa.Schem
     """Their rows in order; the columns are those of `schema`."""
     names = schema.names
     if not names:
-        return pa.table({"none": pa.nulls(sum(fragment.num_rows for fragment in fragments))}).select([])
+        return pa.table({"none": pa.nulls(sum(fragment.num_live for fragment in fragments))}).select([])
     size = sum(fragment.size for fragment in fragments)
     if size < max(THREADED_BYTES, THREADED_FILE_BYTES * len(fragments)) or len(fragments) < 2:
         tables = [read_fragment(store, fragment, names) for fragment in fragments]
@@ -178,7 +173,7 @@ def made(
     schema: TableSchema,
     fragments: Sequence[Fragment],
     *,
-    mode: Mode,
+    mode: Literal["append", "overwrite"],
     before: Snapshot | None = None,
     figures: dict[str, Json] | None = None,
     commits: Sequence[Commit] = (),
@@ -190,26 +185,38 @@ def made(
     what it wrote. The figures get `table`, `snapshot`, `num_rows`, `num_fragments`.
     """
     assert before is None or mode == "append", "only an append goes on from a snapshot"
-    columns, chain = catalog_columns(schema.arrow), _chain(before.chain if before else "", fragments)
-    change = ducklake.Change(
+    added = [replace(fragment, id=None, place=None) for fragment in fragments]
+    change = change_of(work, name, schema, mode, before, fragments=added, digests=[f.sha256 for f in added], exact=True)
+    return changed(change, schema, figures, commits)
+
+
+def change_of(work: Look, name: str, schema: TableSchema, mode: Mode, before: Snapshot | None, **what: Any) -> Change:
+    """A change of the table of that name by the step that `work` is about; `what` are further fields of Change."""
+    run = getattr(work, "run", "")
+    return Change(
         project=work.project,
         name=name,
         root=work.store.root,
-        columns=columns,
-        columns_digest=_digest([[f.name, str(f.type), f.nullable] for f in schema.arrow]),
-        fragments=tuple(fragments),
-        chain=chain,
+        columns=catalog_columns(schema.arrow),
+        columns_digest=columns_digest(schema.arrow),
         mode=mode,
-        before=before.id if before else None,
+        before=before,
         message=f"{mode} by {work.pipeline}.{work.step}",
-        about={"run": run} if (run := getattr(work, "run", "")) else {},
+        about={"run": run} if run else {},
+        **what,
     )
+
+
+def changed(change: Change, schema: TableSchema, figures: dict[str, Json] | None = None, commits: Sequence[Commit] = ()) -> Made[Table]:
+    """The table as the change leaves it, to be published. Where others may commit meanwhile, its digest is known only then."""
+    start = change.chain if change.chain is not None else change.before.chain if change.before else ""
+    written = (*change.fragments, *(f.deletes for f in change.fragments), *(deletes for _, deletes in change.deletes))
     return Made(
-        digest=_digest([schema.meaning(), chain]),
-        files=tuple(File(fragment.path, fragment.size, fragment.sha256) for fragment in fragments),
+        digest=_digest([schema.meaning(), chained(start, change.digests)]),
+        files=tuple(File(part.path, part.size, part.sha256) for part in written if part),
         schema=schema.to_json(),
         figures=figures or {},
-        commits=(_publishing(change), *commits),
+        commits=(_publishing(change, schema), *commits),
     )
 
 
@@ -221,19 +228,18 @@ def restated(ledger: Ledger, table: Table, schema: TableSchema, figures: dict[st
     return Made(digest=_digest([schema.meaning(), chain]), files=table.files, schema=schema.to_json(), figures={**(figures or {}), **kept})
 
 
-def _publishing(change: ducklake.Change) -> Commit:
+def _publishing(change: Change, schema: TableSchema) -> Commit:
     def publish(connection: Connection, artifact: str) -> dict[str, Json]:
-        snapshot = ducklake.commit(connection, change, artifact)
-        return {"table": snapshot.name, "snapshot": snapshot.id, "num_rows": snapshot.num_rows, "num_fragments": snapshot.num_files}
+        snapshot = commit(connection, change, artifact)
+        figures = {"table": snapshot.name, "snapshot": snapshot.id, "num_rows": snapshot.num_rows, "num_fragments": snapshot.num_files}
+        return figures if change.exact else {**figures, DIGEST: _digest([schema.meaning(), snapshot.chain])}
 
     return publish
 
 
-def _chain(start: str, fragments: Sequence[Fragment]) -> str:
-    """The ordered digests of all fragments as one, which an append goes on from without reading those that are there."""
-    for fragment in fragments:
-        start = hashlib.sha256(f"{start}{fragment.sha256}".encode()).hexdigest()
-    return start
+def columns_digest(arrow: pa.Schema) -> str:
+    """What tells whether two snapshots have the same columns."""
+    return _digest([[f.name, str(f.type), f.nullable] for f in arrow])
 
 
 def _digest(value: Any) -> str:

@@ -35,7 +35,7 @@ def repeated(store: Store, contract: Contract, fragments: Sequence[Fragment], na
     states = map_fragments(_Keys(store, columns), fragments, inline=inline)
     suspects = {name: _twice([state[name] for state in states]) for name in columns}
     values = map_fragments(_Values(store, suspects), fragments, inline=inline) if any(map(len, suspects.values())) else []
-    num_rows = sum(fragment.num_rows for fragment in fragments)
+    num_rows = sum(fragment.num_live for fragment in fragments)
     return [
         _finding(name, contract, num_rows, [(names[f.path], v[name]) for f, v in zip(fragments, values, strict=False)]) for name in columns
     ]

@@ -63,7 +63,7 @@ def test_a_table_is_published_and_read_back(work):
 def test_a_fragment_of_the_catalog_is_the_one_that_was_written(work):
     written = write(work, A, B)
     table = publish(work, made(work, "t", SCHEMA, written, mode="overwrite"))
-    assert fragments(work.ledger, table) == [written[0], replace(written[1], first_row=2)]
+    assert fragments(work.ledger, table) == [replace(written[0], id=0, place=0), replace(written[1], first_row=2, id=1, place=1)]
 
 
 def test_an_append_keeps_what_is_there_and_older_snapshots_stay(work):

@@ -1,4 +1,4 @@
-"""The tables of a DuckLake 1.0 catalog, and the two that raypipe keeps beside them.
+"""The tables of a DuckLake 1.0 catalog, and those that raypipe keeps beside them.
 
 Names and types are those of https://ducklake.select/docs/stable/specification/tables/overview, as DuckDB 1.5 makes them on each database.
 """
@@ -86,6 +86,7 @@ snapshots = Table(
     Column("columns_digest", Text, nullable=False),
     Column("chain", Text, nullable=False),
     Column("num_rows", BigInteger, nullable=False),
+    Column("num_deleted", BigInteger, nullable=False),
     Column("num_files", BigInteger, nullable=False),
     Column("size", BigInteger, nullable=False),
     Column("stats", JsonText, nullable=False),
@@ -101,6 +102,14 @@ fragments = Table(
     Column("stats", JsonText, nullable=False),
 )
 """What DuckLake has no column for."""
+
+deletes = Table(
+    "raypipe_deletes",
+    tables,
+    Column("delete_file_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("sha256", Text, nullable=False),
+)
+"""The delete files that raypipe wrote: another program's are not among them."""
 
 Index("raypipe_snapshots_name", snapshots.c.project, snapshots.c.name, snapshots.c.snapshot_id)
 Index("raypipe_lake_files", lake["data_file"].c.table_id, lake["data_file"].c.end_snapshot)

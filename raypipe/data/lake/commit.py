@@ -1,22 +1,38 @@
-"""The writer of the DuckLake catalog: a commit of files to a table, as statements of the transaction that publishes them."""
+"""A commit to a table: what changes, as statements of the transaction that publishes it, and when that is refused.
+
+Writers do not wait for each other while they work; the transaction that commits is the only place where they meet. PostgreSQL serialises
+it by an advisory lock, SQLite by its one writer. There the change, which was computed from the snapshot `before`, is held against
+whatever was committed since, and is refused with Conflict, for the work to be done again from the newest snapshot, where
+
+- the columns have changed, or the table was replaced by one of other columns;
+- a file of which it ends, or deletes rows, was ended or had rows deleted by another: two upserts of one key, a compaction under a delete;
+- it looked at rows (`reaches`: upsert by key, delete where, overwrite of a partition) and a file came that may hold such rows;
+- it says `exact`: nothing at all may have been committed since (an ingest that goes on from its progress, a restore, a new schema).
+
+A plain append looks at no rows and touches no file: it is put behind what others have committed meanwhile, in the order of commits.
+A compaction touches files only, so that appends go on under it. An overwrite of the whole table replaces whatever is there.
+"""
 
 from __future__ import annotations
 
-import uuid
-from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from typing import Any
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 
-from sqlalchemy import Connection, delete, desc, func, insert, select, update
+from sqlalchemy import Connection, select
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError
-from raypipe.core.schema import canonical
+from raypipe.core.errors import Conflict, DataError
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import catalog
+from raypipe.data.lake import catalog, statements
 from raypipe.data.lake.catalog import lake, lock
-from raypipe.data.lake.columns import CatalogColumn, bound_text, merged
+from raypipe.data.lake.columns import CatalogColumn, Stats, merged
 from raypipe.data.lake.snapshot import Mode, Snapshot, foreign, newest_of, refuse_foreign
+from raypipe.data.lake.statements import At
+from raypipe.data.positions import Deletes
+
+Reaches = Callable[[int, Stats], bool]
+"""Whether a file of so many rows, with such statistics, may hold rows that a change was computed from."""
 
 
 @dataclass(frozen=True)
@@ -27,285 +43,172 @@ class Change:
     name: str
     root: str
     """The store's: where the paths of the files start."""
-    columns: tuple[CatalogColumn, ...]
+    columns: Sequence[CatalogColumn]
     columns_digest: str
-    fragments: tuple[Fragment, ...]
-    chain: str
     mode: Mode
-    before: int | None = None
-    """An append: the snapshot that it continues, or None where the table is to be new."""
+    before: Snapshot | None = None
+    """What it was computed from; None where the table is to be new, or is replaced whatever it is."""
+    fragments: Sequence[Fragment] = ()
+    """Files that are added, behind those that are there; one with a `place` takes that one, one with `deletes` brings them along."""
+    ended: Sequence[Fragment] = ()
+    """Files of `before` that are no longer part."""
+    deletes: Sequence[tuple[Fragment, Deletes]] = ()
+    """Files of `before` that lose rows, each with a delete file that names all its deleted rows, earlier ones included."""
+    digests: Sequence[str] = ()
+    """What the chain goes on with: the content of what is added, or a digest that says what is done. None of them keeps the chain."""
+    chain: str | None = None
+    """What the chain starts from anew; None where it goes on from the snapshot before."""
+    exact: bool = False
+    """Whether nothing may have been committed since `before`."""
+    reaches: Reaches | None = None
+    """Which files it looked at; None where it looked at no rows."""
     message: str = ""
     about: dict[str, Json] = field(default_factory=dict)
     """Kept with the snapshot as JSON: the artifact, the run."""
 
+    @property
+    def is_nothing(self) -> bool:
+        """Whether it would leave the table as it is."""
+        return self.mode not in ("overwrite", "evolve", "restore") and not (self.fragments or self.ended or self.deletes)
+
 
 def commit(connection: Connection, change: Change, artifact: str) -> Snapshot:
-    """Publishes the change in the open transaction. An append of nothing keeps the snapshot that is there.
+    """Publishes the change in the open transaction; a change of nothing keeps the snapshot that is there.
 
-    DataError where the table is not (any more) at the snapshot that an append continues. An overwrite of a table whose columns differ, or
-    that another program has changed, starts a new DuckLake table of the same name; older snapshots stay readable.
+    Conflict where another commit came first (see above). An overwrite of a table whose columns differ, or that another program has
+    changed, starts a new DuckLake table of the same name; older snapshots stay readable.
     """
     lock(connection)
     if not catalog.exists(connection):
-        _create(connection, change.root)
-    before = newest_of(connection, change.project, change.name)
-    if change.mode == "append":
-        _check_base(connection, change, before)
-        if before and not change.fragments:
-            return before
-    at = _next(connection)
-    schema_id = _schema_id(connection, at, change)
-    if before and _same_table(connection, change, before):
-        table_id = before.table_id
-        if change.mode == "overwrite":
-            _end(connection, at, "data_file", table_id)
-            at.changes.append(f"deleted_from_table:{table_id}")
+        statements.create(connection, change.root)
+    newest = newest_of(connection, change.project, change.name)
+    if change.mode != "overwrite":
+        _check(connection, change, newest)
+        if newest and change.is_nothing:
+            return newest
+    at = statements.following(connection)
+    schema_id = statements.schema_id(connection, at, change.project, change.root)
+    goes_on = newest if newest and _goes_on(connection, change, newest) else None
+    if goes_on:
+        table_id = goes_on.table_id
+        _end(connection, at, change, table_id)
     else:
-        table_id = _new_table(connection, at, change, schema_id)
-    base = before if change.mode == "append" else None
-    made = _snapshot_of(at, change, artifact, table_id, base)
-    _add_files(connection, at, change, made)
-    _set_table_stats(connection, change, made)
-    _record(connection, at, change, made)
+        table_id = statements.new_table(connection, at, change.project, change.name, change.columns, schema_id)
+    base = goes_on if change.mode != "overwrite" else None
+    statements.add_files(connection, at, table_id, change.columns, change.fragments)
+    statements.add_deletes(connection, at, table_id, [(f.id or 0, deletes) for f, deletes in change.deletes])
+    made = _snapshot(connection, at, change, artifact, table_id, base)
+    statements.set_table_stats(connection, change.columns, made, sum(f.num_rows for f in change.fragments))
+    statements.record(connection, at, change.project, made, change.message, {**change.about, "artifact": artifact})
     return made
 
 
-@dataclass
-class _At:
-    """The snapshot being written, and the numbers that it hands out."""
-
-    id: int
-    schema_version: int
-    catalog_id: int
-    file_id: int
-    time: datetime
-    changes: list[str]
+def chained(start: str, digests: Sequence[str]) -> str:
+    """The chain that goes on from `start`; digests one by one or at once make the same."""
+    for digest in digests:
+        start = hashlib.sha256(f"{start}{digest}".encode()).hexdigest()
+    return start
 
 
-def _create(connection: Connection, root: str) -> None:
-    catalog.tables.create_all(connection)
-    meta = {"version": catalog.VERSION, "created_by": "raypipe", "data_path": _folder(root), "encrypted": "false"}
-    connection.execute(insert(lake["metadata"]), [{"key": key, "value": value} for key, value in meta.items()])
-    start = _At(0, 0, 1, 0, datetime.now(UTC), ['created_schema:"main"'])
-    _add_schema(connection, 0, 0, "main", "main/", relative=True)
-    _record_lake(connection, start, "", {})
+def _goes_on(connection: Connection, change: Change, newest: Snapshot) -> bool:
+    """Whether the commit goes on with the same DuckLake table: the same columns, and nothing in it that raypipe did not write."""
+    return newest.columns_digest == change.columns_digest and foreign(connection, newest) is None
 
 
-def _folder(root: str) -> str:
-    return root.rstrip("/") + "/"
-
-
-def _next(connection: Connection) -> _At:
-    c = lake["snapshot"].c
-    last = connection.execute(select(lake["snapshot"]).order_by(desc(c.snapshot_id)).limit(1)).one()
-    return _At(last.snapshot_id + 1, last.schema_version, last.next_catalog_id, last.next_file_id, datetime.now(UTC), [])
-
-
-def _check_base(connection: Connection, change: Change, before: Snapshot | None) -> None:
-    if before:
-        refuse_foreign(connection, before)
-    found = before.id if before else None
-    if found != change.before:
-        names = ["no snapshot" if number is None else f"snapshot {number}" for number in (found, change.before)]
-        raise DataError(
+def _check(connection: Connection, change: Change, newest: Snapshot | None) -> None:
+    """Conflict or DataError where the change cannot be committed on the newest snapshot."""
+    if newest:
+        refuse_foreign(connection, newest)
+    moved = (newest.id if newest else None) != (change.before.id if change.before else None)
+    if moved and change.exact:
+        names = ["no snapshot" if s is None else f"snapshot {s.id}" for s in (newest, change.before)]
+        raise Conflict(
             f"table {change.name}: another run has committed meanwhile: the table is at {names[0]}, and these rows continue {names[1]}. "
             "Run again: what is committed is kept."
         )
-    if before and before.columns_digest != change.columns_digest:
-        raise DataError(f"table {change.name}: rows with other columns or types than snapshot {before.id} has cannot be appended to it")
+    if newest and newest.columns_digest != change.columns_digest and change.mode not in ("evolve", "restore"):
+        if moved and change.before:
+            raise Conflict(
+                f"table {change.name}: its columns were changed by snapshot {newest.id} meanwhile. Run again: nothing was written."
+            )
+        raise DataError(f"table {change.name}: rows with other columns or types than snapshot {newest.id} has cannot be appended to it")
+    if newest and moved and change.before:
+        _check_files(connection, change, change.before, newest)
 
 
-def _same_table(connection: Connection, change: Change, before: Snapshot) -> bool:
-    """Whether the commit goes on with the same DuckLake table: the same columns, and nothing in it that raypipe did not write."""
-    return before.columns_digest == change.columns_digest and foreign(connection, before) is None
+def _check_files(connection: Connection, change: Change, before: Snapshot, newest: Snapshot) -> None:
+    touched = {f.id or 0: f.deletes.id if f.deletes else None for f in (*change.ended, *(f for f, _ in change.deletes))}
+    if touched:
+        live = _live(connection, newest.table_id)
+        lost = [number for number, deletes in touched.items() if live.get(number, -1) != deletes]
+        if lost:
+            raise Conflict(
+                _told(change, newest, f"{len(lost)} of the files that this {change.mode} touches were rewritten or had rows deleted")
+            )
+    if change.reaches:
+        met = [path for path, rows, stats in _added(connection, newest.table_id, before.id) if change.reaches(rows, stats)]
+        if met:
+            raise Conflict(_told(change, newest, f"{len(met)} files were added that may hold rows that this {change.mode} is about"))
 
 
-def _schema_id(connection: Connection, at: _At, change: Change) -> int:
-    """The project's schema. Its path is the store's root, which may have moved since the last commit."""
-    c = lake["schema"].c
-    query = select(lake["schema"]).where(func.lower(c.schema_name) == change.project.lower(), c.end_snapshot.is_(None))
-    there, path = connection.execute(query).one_or_none(), _folder(change.root)
-    if there is None:
-        at.catalog_id += 1
-        _add_schema(connection, at.catalog_id - 1, at.id, change.project, path, relative=False)
-        at.changes.append(f"created_schema:{_quoted(change.project)}")
-        return at.catalog_id - 1
-    if there.schema_name != change.project:
-        raise DataError(
-            f"project {change.project}: the catalog has a schema {there.schema_name!r}, which SQL cannot tell from it; rename it"
-        )
-    if there.path != path:
-        connection.execute(update(lake["schema"]).where(c.schema_id == there.schema_id), {"path": path, "path_is_relative": False})
-    return there.schema_id
-
-
-def _add_schema(connection: Connection, number: int, begin: int, name: str, path: str, *, relative: bool) -> None:
-    values = {"schema_id": number, "schema_uuid": str(uuid.uuid4()), "begin_snapshot": begin, "schema_name": name, "path": path}
-    connection.execute(insert(lake["schema"]), values | {"path_is_relative": relative})
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
-def _new_table(connection: Connection, at: _At, change: Change, schema_id: int) -> int:
-    """A table of that name; the one that has it now ends."""
-    t = lake["table"].c
-    query = select(t.table_id, t.table_name).where(
-        t.schema_id == schema_id, func.lower(t.table_name) == change.name.lower(), t.end_snapshot.is_(None)
+def _told(change: Change, newest: Snapshot, what: str) -> str:
+    since = change.before.id if change.before else 0
+    return (
+        f"table {change.name}: this was computed from snapshot {since}; up to snapshot {newest.id}, which is the newest, {what}. "
+        "Run again: nothing was written."
     )
-    for number, name in connection.execute(query).all():
-        if name != change.name:
-            raise DataError(f"table {change.name}: there is a table {name!r} already, which SQL cannot tell from it; rename one of them")
-        for each in ("table", "column", "data_file", "delete_file"):
-            _end(connection, at, each, number)
-        at.changes.append(f"dropped_table:{number}")
-    at.catalog_id, table_id = at.catalog_id + 1, at.catalog_id
-    at.schema_version += 1
-    at.changes.append(f"created_table:{_quoted(change.project)}.{_quoted(change.name)}")
-    values = {
-        "table_id": table_id,
-        "table_uuid": str(uuid.uuid4()),
-        "begin_snapshot": at.id,
-        "schema_id": schema_id,
-        "table_name": change.name,
+
+
+def _live(connection: Connection, table_id: int) -> dict[int, int | None]:
+    """The data files of the table as it is now, each with its delete file."""
+    d, x = lake["data_file"].c, lake["delete_file"].c
+    found: dict[int, int | None] = {
+        number: None for (number,) in connection.execute(select(d.data_file_id).where(d.table_id == table_id, d.end_snapshot.is_(None)))
     }
-    connection.execute(insert(lake["table"]), values | {"path": "", "path_is_relative": True})
-    connection.execute(insert(lake["column"]), [_column_row(column, at, table_id) for column in change.columns])
-    connection.execute(
-        insert(lake["schema_versions"]), {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
-    )
-    return table_id
+    query = select(x.data_file_id, x.delete_file_id).where(x.table_id == table_id, x.end_snapshot.is_(None))
+    return found | {row.data_file_id: row.delete_file_id for row in connection.execute(query)}
 
 
-def _column_row(column: CatalogColumn, at: _At, table_id: int) -> dict[str, Any]:
-    return {
-        "column_id": column.id,
-        "begin_snapshot": at.id,
-        "table_id": table_id,
-        "column_order": column.id,
-        "column_name": column.name,
-        "column_type": column.type,
-        "default_value": "NULL",
-        "nulls_allowed": column.nullable,
-        "parent_column": column.parent,
-        "default_value_type": "" if column.type in ("list", "struct", "map") else "literal",
-        "default_value_dialect": "duckdb",
-    }
+def _added(connection: Connection, table_id: int, since: int | None) -> list[tuple[str, int, Stats]]:
+    """Path, rows and statistics of the table's files as it is now; of those that came after a snapshot, where one is given."""
+    d, f = lake["data_file"].c, catalog.fragments
+    query = select(d.path, d.record_count, f.c.stats).select_from(lake["data_file"].join(f, d.data_file_id == f.c.data_file_id))
+    query = query.where(d.table_id == table_id, d.end_snapshot.is_(None))
+    return [tuple(row) for row in connection.execute(query if since is None else query.where(d.begin_snapshot > since))]
 
 
-def _end(connection: Connection, at: _At, table: str, table_id: int) -> None:
-    c = lake[table].c
-    ended = update(lake[table]).where(c.table_id == table_id, c.end_snapshot.is_(None))
-    connection.execute(ended, {"end_snapshot": at.id})
+def _end(connection: Connection, at: At, change: Change, table_id: int) -> None:
+    if change.mode == "overwrite":
+        statements.end_all(connection, at, table_id)
+    else:
+        statements.end_files(connection, at, table_id, [f.id or 0 for f in change.ended], [f.id or 0 for f, _ in change.deletes])
+    if change.mode == "compact":
+        at.changes.append(f"rewrite_delete:{table_id}")
+    elif change.mode == "overwrite" or change.ended or change.deletes:
+        at.changes.append(f"deleted_from_table:{table_id}")
 
 
-def _snapshot_of(at: _At, change: Change, artifact: str, table_id: int, base: Snapshot | None) -> Snapshot:
-    parts = [(base.num_rows, base.stats)] if base else []
-    parts += [(fragment.num_rows, fragment.stats) for fragment in change.fragments]
+def _snapshot(connection: Connection, at: At, change: Change, artifact: str, table_id: int, base: Snapshot | None) -> Snapshot:
+    parts = [(fragment.num_rows, fragment.stats) for fragment in change.fragments]
+    if base and change.ended:
+        parts = [(rows, stats) for _, rows, stats in _added(connection, table_id, None)]
+    elif base:
+        parts = [(base.num_rows + base.num_deleted, base.stats), *parts]
+    gone = change.ended if base else ()
+    num_deleted = sum(f.num_deleted for f in change.fragments) - sum(f.num_deleted for f in gone) + (base.num_deleted if base else 0)
+    num_deleted += sum(deletes.num_rows - f.num_deleted for f, deletes in change.deletes)
     return Snapshot(
         id=at.id,
         name=change.name,
         table_id=table_id,
         artifact=artifact,
         mode=change.mode,
-        num_rows=sum(rows for rows, _ in parts),
-        num_files=len(change.fragments) + (base.num_files if base else 0),
-        size=sum(fragment.size for fragment in change.fragments) + (base.size if base else 0),
+        num_rows=sum(rows for rows, _ in parts) - num_deleted,
+        num_deleted=num_deleted,
+        num_files=len(change.fragments) - len(gone) + (base.num_files if base else 0),
+        size=sum(f.size for f in change.fragments) - sum(f.size for f in gone) + (base.size if base else 0),
         columns_digest=change.columns_digest,
-        chain=change.chain,
+        chain=chained(change.chain if change.chain is not None else base.chain if base else "", change.digests),
         stats=merged(change.columns, parts),
         created_at=at.time.isoformat(timespec="milliseconds"),
     )
-
-
-def _add_files(connection: Connection, at: _At, change: Change, made: Snapshot) -> None:
-    if not change.fragments:
-        return
-    first_row = _next_row(connection, made.table_id)
-    rows, own, stats = [], [], []
-    for fragment in change.fragments:
-        rows.append(_file_row(fragment, at, made.table_id, first_row))
-        own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "stats": fragment.stats})
-        stats += [_file_stats_row(column, fragment, at.file_id, made.table_id) for column in change.columns if column.bounds]
-        first_row += fragment.num_rows
-        at.file_id += 1
-    connection.execute(insert(lake["data_file"]), rows)
-    connection.execute(insert(catalog.fragments), own)
-    if stats:
-        connection.execute(insert(lake["file_column_stats"]), stats)
-    at.changes.append(f"inserted_into_table:{made.table_id}")
-
-
-def _next_row(connection: Connection, table_id: int) -> int:
-    c = lake["table_stats"].c
-    return connection.execute(select(c.next_row_id).where(c.table_id == table_id)).scalar_one_or_none() or 0
-
-
-def _file_row(fragment: Fragment, at: _At, table_id: int, first_row: int) -> dict[str, Any]:
-    return {
-        "data_file_id": at.file_id,
-        "table_id": table_id,
-        "begin_snapshot": at.id,
-        "path": fragment.path,
-        "path_is_relative": True,
-        "file_format": "parquet",
-        "record_count": fragment.num_rows,
-        "file_size_bytes": fragment.size,
-        "footer_size": fragment.footer_bytes,
-        "row_id_start": first_row,
-    }
-
-
-def _file_stats_row(column: CatalogColumn, fragment: Fragment, file_id: int, table_id: int) -> dict[str, Any]:
-    stats = fragment.stats[column.source]
-    return {
-        "data_file_id": file_id,
-        "table_id": table_id,
-        "column_id": column.id,
-        "value_count": fragment.num_rows - stats["nulls"],
-        "null_count": stats["nulls"],
-        "min_value": bound_text(stats["min"]),
-        "max_value": bound_text(stats["max"]),
-        "contains_nan": stats["nans"] > 0 if column.floating else None,
-    }
-
-
-def _set_table_stats(connection: Connection, change: Change, made: Snapshot) -> None:
-    """The statistics of the table as it is now: replaced, they have no history."""
-    total, per_column = lake["table_stats"], lake["table_column_stats"]
-    next_row = _next_row(connection, made.table_id) + sum(fragment.num_rows for fragment in change.fragments)
-    values = {"table_id": made.table_id, "record_count": made.num_rows, "next_row_id": next_row, "file_size_bytes": made.size}
-    for table in (total, per_column):
-        connection.execute(delete(table).where(table.c.table_id == made.table_id))
-    connection.execute(insert(total), values)
-    rows = [_table_stats_row(column, made) for column in change.columns if column.bounds]
-    if rows:
-        connection.execute(insert(per_column), rows)
-
-
-def _table_stats_row(column: CatalogColumn, made: Snapshot) -> dict[str, Any]:
-    stats = made.stats[column.source]
-    return {
-        "table_id": made.table_id,
-        "column_id": column.id,
-        "contains_null": stats["nulls"] > 0,
-        "contains_nan": stats["nans"] > 0 if column.floating else None,
-        "min_value": bound_text(stats["min"]),
-        "max_value": bound_text(stats["max"]),
-    }
-
-
-def _record(connection: Connection, at: _At, change: Change, made: Snapshot) -> None:
-    about = {**change.about, "artifact": made.artifact}
-    _record_lake(connection, at, change.message, about)
-    values = asdict(made)
-    connection.execute(insert(catalog.snapshots), {"snapshot_id": values.pop("id"), "project": change.project, **values})
-
-
-def _record_lake(connection: Connection, at: _At, message: str, about: dict[str, Json]) -> None:
-    time = at.time if connection.dialect.name == "postgresql" else at.time.strftime("%Y-%m-%d %H:%M:%S.%f+00")
-    numbers = {"schema_version": at.schema_version, "next_catalog_id": at.catalog_id, "next_file_id": at.file_id}
-    connection.execute(insert(lake["snapshot"]), {"snapshot_id": at.id, "snapshot_time": time, **numbers})
-    texts = {"author": "raypipe", "commit_message": message or None, "commit_extra_info": canonical(about) if about else None}
-    connection.execute(insert(lake["snapshot_changes"]), {"snapshot_id": at.id, "changes_made": ",".join(at.changes), **texts})

@@ -7,14 +7,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import Connection, Row, desc, func, or_, select
+from sqlalchemy import Connection, Row, and_, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError
+from raypipe.data.fragment import Fragment
 from raypipe.data.lake import catalog
 from raypipe.data.lake.catalog import lake
+from raypipe.data.positions import Deletes
 
-Mode = Literal["append", "overwrite"]
+Mode = Literal["append", "overwrite", "upsert", "replace", "delete", "compact", "restore", "evolve"]
+"""What a commit did: `replace` is an overwrite of some partitions, `evolve` a change of the columns alone."""
 
 
 @dataclass(frozen=True)
@@ -28,14 +31,17 @@ class Snapshot:
     artifact: str
     mode: Mode
     num_rows: int
+    """Rows that a reader gets."""
+    num_deleted: int
+    """Rows that its files hold and its delete files delete."""
     num_files: int
     size: int
     """Bytes of its files."""
     columns_digest: str
     chain: str
-    """Digest over the digests of its fragments, in order."""
+    """Digest of its logical content: of all that was appended, and of what was done to it since. Compaction keeps it."""
     stats: dict[str, dict[str, Json]]
-    """As a fragment's, over all of its rows; of the columns that the catalog shows."""
+    """As a fragment's, over all rows of its files; of the columns that the catalog shows."""
     created_at: str
     """UTC, ISO 8601."""
 
@@ -77,31 +83,54 @@ def newest(connection: Connection, project: str) -> list[Snapshot]:
     return [_snapshot(row) for row in connection.execute(query)]
 
 
-def data_files(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
-    """path, num_rows, size, footer_bytes, sha256, stats of its files, in the order of the table's rows.
+def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
+    """Its files, in the order of the table's rows, each with its delete file.
 
     DataError where they are not those that were committed: compacted, deleted from or ended by another program.
     """
-    d, f = lake["data_file"].c, catalog.fragments.c
-    joined = lake["data_file"].join(catalog.fragments, d.data_file_id == f.data_file_id)
-    columns = (d.path, d.record_count, d.file_size_bytes, d.footer_size, f.sha256, f.stats)
-    query = select(*columns).select_from(joined).where(*_visible(d, snapshot)).order_by(d.data_file_id)
-    rows = connection.execute(query).all()
-    deletes = lake["delete_file"].c
-    deleted = connection.execute(select(func.count()).where(*_visible(deletes, snapshot))).scalar_one()
-    num_rows = sum(row.record_count for row in rows)
-    if deleted or len(rows) != snapshot.num_files or num_rows != snapshot.num_rows:
+    made, first_row = [], 0
+    for row in _rows(connection, snapshot):
+        made.append(_fragment(row, first_row))
+        first_row += made[-1].num_live
+    strange = sum(f.deletes is not None and not f.deletes.sha256 for f in made)
+    if strange or len(made) != snapshot.num_files or first_row != snapshot.num_rows:
         raise DataError(
             f"table {snapshot.name}: snapshot {snapshot.id} was committed with {snapshot.num_files} files and {snapshot.num_rows} rows; "
-            f"the catalog now has {len(rows)} of raypipe's files with {num_rows} rows, and {deleted} delete files: another program has "
-            "changed it. Restore the ledger from a copy, and attach it read-only."
+            f"the catalog now has {len(made)} of raypipe's files with {first_row} rows, and {strange} delete files that are not raypipe's: "
+            "another program has changed it. Restore the ledger from a copy, and attach it read-only."
         )
-    return rows
+    return made
+
+
+def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
+    """A row a data file and delete file, those of another program's making among the latter."""
+    d, f, x = lake["data_file"].c, catalog.fragments.c, lake["delete_file"].c
+    place = func.coalesce(d.file_order, d.data_file_id).label("place")
+    deletes = (x.delete_file_id, x.path.label("delete_path"), x.delete_count, x.file_size_bytes.label("delete_size"))
+    more = (x.footer_size.label("delete_footer"), catalog.deletes.c.sha256.label("delete_sha256"))
+    columns = (d.data_file_id, place, d.path, d.record_count, d.file_size_bytes, d.footer_size, f.sha256, f.stats, *deletes, *more)
+    joined = (
+        lake["data_file"]
+        .join(catalog.fragments, d.data_file_id == f.data_file_id)
+        .outerjoin(lake["delete_file"], and_(x.data_file_id == d.data_file_id, *_visible(x, snapshot)))
+        .outerjoin(catalog.deletes, catalog.deletes.c.delete_file_id == x.delete_file_id)
+    )
+    return connection.execute(select(*columns).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
+
+
+def _fragment(row: Row, first_row: int) -> Fragment:
+    deletes = None
+    if row.delete_file_id is not None:
+        about = (row.delete_path or "", row.delete_count or 0, row.delete_size or 0, row.delete_sha256 or "", row.delete_footer or 0)
+        deletes = Deletes(*about, id=row.delete_file_id)
+    about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
+    return Fragment(*about, deletes=deletes, id=row.data_file_id, place=row.place)
 
 
 def files(connection: Connection, snapshot: Snapshot) -> list[File]:
-    """Its files, as the store knows them."""
-    return [File(row.path, row.file_size_bytes, row.sha256) for row in data_files(connection, snapshot)]
+    """Its files and delete files, as the store knows them."""
+    parts = data_files(connection, snapshot)
+    return [File(part.path, part.size, part.sha256) for f in parts for part in (f, f.deletes) if part]
 
 
 def _visible(columns: Any, snapshot: Snapshot) -> tuple[Any, ...]:

@@ -1,0 +1,276 @@
+"""The statements of a commit: rows of the DuckLake catalog, with those of raypipe's own beside them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import Connection, delete, desc, func, insert, select, update
+
+from raypipe.core.artifact import Json
+from raypipe.core.errors import DataError
+from raypipe.core.schema import canonical
+from raypipe.data.fragment import Fragment
+from raypipe.data.lake import catalog
+from raypipe.data.lake.catalog import lake
+from raypipe.data.lake.columns import CatalogColumn, bound_text
+from raypipe.data.lake.snapshot import Snapshot
+from raypipe.data.positions import Deletes
+
+MANY = 500
+"""Numbers in one statement: SQLite and PostgreSQL have limits."""
+
+
+@dataclass
+class At:
+    """The snapshot being written, and the numbers that it hands out."""
+
+    id: int
+    schema_version: int
+    catalog_id: int
+    file_id: int
+    time: datetime
+    changes: list[str]
+
+
+def create(connection: Connection, root: str) -> None:
+    """The catalog's tables, and its snapshot 0."""
+    catalog.tables.create_all(connection)
+    meta = {"version": catalog.VERSION, "created_by": "raypipe", "data_path": _folder(root), "encrypted": "false"}
+    connection.execute(insert(lake["metadata"]), [{"key": key, "value": value} for key, value in meta.items()])
+    start = At(0, 0, 1, 0, datetime.now(UTC), ['created_schema:"main"'])
+    _add_schema(connection, 0, 0, "main", "main/", relative=True)
+    _record_lake(connection, start, "", {})
+
+
+def following(connection: Connection) -> At:
+    """The snapshot after the newest one of the catalog."""
+    c = lake["snapshot"].c
+    last = connection.execute(select(lake["snapshot"]).order_by(desc(c.snapshot_id)).limit(1)).one()
+    return At(last.snapshot_id + 1, last.schema_version, last.next_catalog_id, last.next_file_id, datetime.now(UTC), [])
+
+
+def schema_id(connection: Connection, at: At, project: str, root: str) -> int:
+    """The project's schema. Its path is the store's root, which may have moved since the last commit."""
+    c = lake["schema"].c
+    query = select(lake["schema"]).where(func.lower(c.schema_name) == project.lower(), c.end_snapshot.is_(None))
+    there, path = connection.execute(query).one_or_none(), _folder(root)
+    if there is None:
+        at.catalog_id += 1
+        _add_schema(connection, at.catalog_id - 1, at.id, project, path, relative=False)
+        at.changes.append(f"created_schema:{_quoted(project)}")
+        return at.catalog_id - 1
+    if there.schema_name != project:
+        raise DataError(f"project {project}: the catalog has a schema {there.schema_name!r}, which SQL cannot tell from it; rename it")
+    if there.path != path:
+        connection.execute(update(lake["schema"]).where(c.schema_id == there.schema_id), {"path": path, "path_is_relative": False})
+    return there.schema_id
+
+
+def _folder(root: str) -> str:
+    return root.rstrip("/") + "/"
+
+
+def _add_schema(connection: Connection, number: int, begin: int, name: str, path: str, *, relative: bool) -> None:
+    values = {"schema_id": number, "schema_uuid": str(uuid.uuid4()), "begin_snapshot": begin, "schema_name": name, "path": path}
+    connection.execute(insert(lake["schema"]), values | {"path_is_relative": relative})
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def new_table(connection: Connection, at: At, project: str, name: str, columns: Sequence[CatalogColumn], schema_id: int) -> int:
+    """A table of that name; the one that has it now ends."""
+    t = lake["table"].c
+    query = select(t.table_id, t.table_name).where(
+        t.schema_id == schema_id, func.lower(t.table_name) == name.lower(), t.end_snapshot.is_(None)
+    )
+    for number, found in connection.execute(query).all():
+        if found != name:
+            raise DataError(f"table {name}: there is a table {found!r} already, which SQL cannot tell from it; rename one of them")
+        for each in ("table", "column", "data_file", "delete_file"):
+            _end(connection, at, each, number)
+        at.changes.append(f"dropped_table:{number}")
+    at.catalog_id, table_id = at.catalog_id + 1, at.catalog_id
+    at.schema_version += 1
+    at.changes.append(f"created_table:{_quoted(project)}.{_quoted(name)}")
+    values = {
+        "table_id": table_id,
+        "table_uuid": str(uuid.uuid4()),
+        "begin_snapshot": at.id,
+        "schema_id": schema_id,
+        "table_name": name,
+    }
+    connection.execute(insert(lake["table"]), values | {"path": "", "path_is_relative": True})
+    connection.execute(insert(lake["column"]), [_column_row(column, at, table_id) for column in columns])
+    connection.execute(
+        insert(lake["schema_versions"]), {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
+    )
+    return table_id
+
+
+def _column_row(column: CatalogColumn, at: At, table_id: int) -> dict[str, Any]:
+    return {
+        "column_id": column.id,
+        "begin_snapshot": at.id,
+        "table_id": table_id,
+        "column_order": column.id,
+        "column_name": column.name,
+        "column_type": column.type,
+        "default_value": "NULL",
+        "nulls_allowed": column.nullable,
+        "parent_column": column.parent,
+        "default_value_type": "" if column.type in ("list", "struct", "map") else "literal",
+        "default_value_dialect": "duckdb",
+    }
+
+
+def _end(connection: Connection, at: At, table: str, table_id: int) -> None:
+    c = lake[table].c
+    ended = update(lake[table]).where(c.table_id == table_id, c.end_snapshot.is_(None))
+    connection.execute(ended, {"end_snapshot": at.id})
+
+
+def end_all(connection: Connection, at: At, table_id: int) -> None:
+    """Every file of the table ends."""
+    for each in ("data_file", "delete_file"):
+        _end(connection, at, each, table_id)
+
+
+def end_files(connection: Connection, at: At, table_id: int, files: Sequence[int], deletes_of: Sequence[int]) -> None:
+    """These data files end; so do their delete files, and those of the data files in `deletes_of`, which go on."""
+    for each, numbers in (("data_file", files), ("delete_file", [*files, *deletes_of])):
+        c = lake[each].c
+        for start in range(0, len(numbers), MANY):
+            these = c.data_file_id.in_(numbers[start : start + MANY])
+            ended = update(lake[each]).where(c.table_id == table_id, c.end_snapshot.is_(None), these)
+            connection.execute(ended, {"end_snapshot": at.id})
+
+
+def add_files(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn], fragments: Sequence[Fragment]) -> None:
+    """The files, with their statistics and the delete files that they bring along."""
+    if not fragments:
+        return
+    first_row = _next_row(connection, table_id)
+    rows, own, stats, deletes = [], [], [], []
+    for fragment in fragments:
+        rows.append(_file_row(fragment, at, table_id, first_row))
+        own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "stats": fragment.stats})
+        stats += [_file_stats_row(column, fragment, at.file_id, table_id) for column in columns if column.bounds]
+        if fragment.deletes:
+            deletes.append((at.file_id, fragment.deletes))
+        first_row += fragment.num_rows
+        at.file_id += 1
+    connection.execute(insert(lake["data_file"]), rows)
+    connection.execute(insert(catalog.fragments), own)
+    if stats:
+        connection.execute(insert(lake["file_column_stats"]), stats)
+    add_deletes(connection, at, table_id, deletes)
+    at.changes.append(f"inserted_into_table:{table_id}")
+
+
+def add_deletes(connection: Connection, at: At, table_id: int, deletes: Sequence[tuple[int, Deletes]]) -> None:
+    """Delete files, each with the number of its data file; the ones before have been ended."""
+    if not deletes:
+        return
+    rows, own = [], []
+    for number, each in deletes:
+        rows.append(_delete_row(each, number, at, table_id))
+        own.append({"delete_file_id": at.file_id, "sha256": each.sha256})
+        at.file_id += 1
+    connection.execute(insert(lake["delete_file"]), rows)
+    connection.execute(insert(catalog.deletes), own)
+
+
+def _delete_row(deletes: Deletes, data_file_id: int, at: At, table_id: int) -> dict[str, Any]:
+    return {
+        "delete_file_id": at.file_id,
+        "table_id": table_id,
+        "begin_snapshot": at.id,
+        "data_file_id": data_file_id,
+        "path": deletes.path,
+        "path_is_relative": True,
+        "format": "parquet",
+        "delete_count": deletes.num_rows,
+        "file_size_bytes": deletes.size,
+        "footer_size": deletes.footer_bytes,
+    }
+
+
+def _next_row(connection: Connection, table_id: int) -> int:
+    c = lake["table_stats"].c
+    return connection.execute(select(c.next_row_id).where(c.table_id == table_id)).scalar_one_or_none() or 0
+
+
+def _file_row(fragment: Fragment, at: At, table_id: int, first_row: int) -> dict[str, Any]:
+    return {
+        "data_file_id": at.file_id,
+        "table_id": table_id,
+        "begin_snapshot": at.id,
+        "file_order": fragment.place,
+        "path": fragment.path,
+        "path_is_relative": True,
+        "file_format": "parquet",
+        "record_count": fragment.num_rows,
+        "file_size_bytes": fragment.size,
+        "footer_size": fragment.footer_bytes,
+        "row_id_start": first_row,
+    }
+
+
+def _file_stats_row(column: CatalogColumn, fragment: Fragment, file_id: int, table_id: int) -> dict[str, Any]:
+    stats = fragment.stats[column.source]
+    return {
+        "data_file_id": file_id,
+        "table_id": table_id,
+        "column_id": column.id,
+        "value_count": fragment.num_rows - stats["nulls"],
+        "null_count": stats["nulls"],
+        "min_value": bound_text(stats["min"]),
+        "max_value": bound_text(stats["max"]),
+        "contains_nan": stats["nans"] > 0 if column.floating else None,
+    }
+
+
+def set_table_stats(connection: Connection, columns: Sequence[CatalogColumn], made: Snapshot, num_new_rows: int) -> None:
+    """The statistics of the table as it is now: replaced, they have no history."""
+    total, per_column = lake["table_stats"], lake["table_column_stats"]
+    next_row = _next_row(connection, made.table_id) + num_new_rows
+    values = {"table_id": made.table_id, "record_count": made.num_rows, "next_row_id": next_row, "file_size_bytes": made.size}
+    for table in (total, per_column):
+        connection.execute(delete(table).where(table.c.table_id == made.table_id))
+    connection.execute(insert(total), values)
+    rows = [_table_stats_row(column, made) for column in columns if column.bounds]
+    if rows:
+        connection.execute(insert(per_column), rows)
+
+
+def _table_stats_row(column: CatalogColumn, made: Snapshot) -> dict[str, Any]:
+    stats = made.stats[column.source]
+    return {
+        "table_id": made.table_id,
+        "column_id": column.id,
+        "contains_null": stats["nulls"] > 0,
+        "contains_nan": stats["nans"] > 0 if column.floating else None,
+        "min_value": bound_text(stats["min"]),
+        "max_value": bound_text(stats["max"]),
+    }
+
+
+def record(connection: Connection, at: At, project: str, made: Snapshot, message: str, about: dict[str, Json]) -> None:
+    """The snapshot itself, with who made it and why."""
+    _record_lake(connection, at, message, about)
+    values = asdict(made)
+    connection.execute(insert(catalog.snapshots), {"snapshot_id": values.pop("id"), "project": project, **values})
+
+
+def _record_lake(connection: Connection, at: At, message: str, about: dict[str, Json]) -> None:
+    time = at.time if connection.dialect.name == "postgresql" else at.time.strftime("%Y-%m-%d %H:%M:%S.%f+00")
+    numbers = {"schema_version": at.schema_version, "next_catalog_id": at.catalog_id, "next_file_id": at.file_id}
+    connection.execute(insert(lake["snapshot"]), {"snapshot_id": at.id, "snapshot_time": time, **numbers})
+    texts = {"author": "raypipe", "commit_message": message or None, "commit_extra_info": canonical(about) if about else None}
+    connection.execute(insert(lake["snapshot_changes"]), {"snapshot_id": at.id, "changes_made": ",".join(at.changes), **texts})
