@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+import hashlib
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from typing import Any, cast
 
@@ -11,11 +13,14 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.core.schema import canonical
 from raypipe.data.types import type_name, value_type
 
 FIELD_ID = b"PARQUET:field_id"
 DEFAULT = b"raypipe:default"
 """Field metadata: what rows have in a column that was added after they were written, as text; without it they have null."""
+LAST_ID = b"raypipe:last_field_id"
+"""Schema metadata: the highest field id that the table has ever used; one that was dropped is not used again."""
 OWN = (FIELD_ID, DEFAULT)
 
 Find = Callable[[pa.Field], "pa.ChunkedArray | None"]
@@ -27,14 +32,14 @@ def field_id(column: pa.Field) -> int:
 
 
 def conformed(find: Find, schema: pa.Schema, num_rows: int) -> pa.Table:
-    """A table of `schema`, with the columns that `find` has for its fields; where it has none, of defaults."""
+    """A table of `schema` (bare), with the columns that `find` has for its fields; where it has none, of defaults."""
     if not schema.names:
         return pa.table({"none": pa.nulls(num_rows)}).select([])
     columns = []
     for field in schema:
         found = find(field)
         columns.append(filled(field, num_rows) if found is None else as_type(found, field.type))
-    return pa.Table.from_arrays(columns, schema=schema)
+    return pa.Table.from_arrays(columns, schema=bare_schema(schema))
 
 
 def by_name(rows: pa.Table, schema: pa.Schema) -> pa.Table:
@@ -92,6 +97,34 @@ def constant(value: Any, type_: pa.DataType) -> str:
 def parsed(text: str, type_: pa.DataType) -> pa.Scalar:
     """The value of a constant's text."""
     return pa.scalar(text).cast(type_)
+
+
+def numbered(schema: pa.Schema) -> pa.Schema:
+    """The schema of a new table: field ids 1, 2, ... on every field, children after their parent."""
+    ids = itertools.count(1)
+    fields = [with_id(column, ids) for column in bare_schema(schema)]
+    return pa.schema(fields, {LAST_ID: str(next(ids) - 1).encode()})
+
+
+def with_id(column: pa.Field, ids: Iterator[int]) -> pa.Field:
+    """The field with the next id, and those inside it with the following ones."""
+    metadata = {**(column.metadata or {}), FIELD_ID: str(next(ids)).encode()}
+    inner = [with_id(child, ids) for child in children(column.type)]
+    return pa.field(column.name, rebuilt(column.type, inner) if inner else column.type, column.nullable, metadata)
+
+
+def with_ids_alone(schema: pa.Schema) -> pa.Schema:
+    """What is written into a file: no defaults, which are the catalog's."""
+    return pa.schema([f.with_metadata({k: v for k, v in (f.metadata or {}).items() if k != DEFAULT}) for f in schema])
+
+
+def columns_digest(schema: pa.Schema) -> str:
+    """sha256 of a numbered schema's ids, names and types: what tells whether two snapshots have the same columns."""
+    return hashlib.sha256(canonical([_described(column) for column in schema]).encode()).hexdigest()
+
+
+def _described(column: pa.Field) -> Json:
+    return [field_id(column), column.name, str(column.type), column.nullable, *map(_described, children(column.type))]
 
 
 def bare(column: pa.Field) -> pa.Field:

@@ -10,7 +10,8 @@ import pytest
 
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.store import Store
-from raypipe.data.fragment import read_fragment, read_row_groups, with_field_ids, write_fragment
+from raypipe.data.conform import numbered
+from raypipe.data.fragment import read_fragment, read_row_groups, write_fragment
 
 D = decimal.Decimal
 
@@ -153,7 +154,7 @@ def test_field_ids_count_children_after_their_parent(store):
     text = str(pq.ParquetFile(store.local("x.parquet")).schema)
     assert [f"field_id={i} " in text for i in range(1, 9)] == [True] * 8
     assert "field_id=9 " not in text
-    assert with_field_ids(table.schema).field("z").metadata == {b"PARQUET:field_id": b"8"}
+    assert numbered(table.schema).field("z").metadata == {b"PARQUET:field_id": b"8"}
 
 
 def test_an_empty_table_and_no_columns_asked_for(store):

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.data.fragment import FIELD_ID, children, is_list, with_field_ids
+from raypipe.data.conform import FIELD_ID, children, is_list, numbered
 
 Stats = dict[str, dict[str, Json]]
 """By column: `nulls`, `nans`, `min`, `max`."""
@@ -39,7 +39,7 @@ class CatalogColumn:
 
 def catalog_columns(schema: pa.Schema) -> tuple[CatalogColumn, ...]:
     """What DuckDB would read wrongly is left out: tensors (no field ids inside extension types), decimals of more than 38 digits."""
-    return tuple(_below([field for field in with_field_ids(schema) if not _is_opaque(field.type)], None))
+    return tuple(_below([field for field in numbered(schema) if not _is_opaque(field.type)], None))
 
 
 def _is_opaque(type_: Any) -> bool:

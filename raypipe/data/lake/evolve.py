@@ -12,15 +12,23 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.conform import DEFAULT, FIELD_ID, bare, bare_schema, children, constant, default_of, default_text, field_id, rebuilt
-from raypipe.data.fragment import LONGEST_BOUND
+from raypipe.data.bounds import LONGEST_BOUND, Stats
+from raypipe.data.conform import (
+    DEFAULT,
+    FIELD_ID,
+    LAST_ID,
+    bare,
+    bare_schema,
+    children,
+    constant,
+    default_of,
+    default_text,
+    field_id,
+    with_id,
+)
 from raypipe.data.types import parse_type, type_name
 
-LAST_ID = b"raypipe:last_field_id"
-"""Schema metadata: the highest field id that the table has ever used; one that was dropped is not used again."""
 _CATALOG_DIGITS = 38
-
-Stats = dict[str, dict[str, Json]]
 
 
 @dataclass(frozen=True)
@@ -62,13 +70,6 @@ class Evolution:
     did: tuple[str, ...] = ()
     """In words, one for each change; empty where nothing changes."""
     renamed: Mapping[str, str] = field(default_factory=dict)
-
-
-def numbered(schema: pa.Schema) -> pa.Schema:
-    """The schema of a new table: field ids 1, 2, ... on every field, children after their parent."""
-    ids = itertools.count(1)
-    fields = [_numbered(column, ids) for column in bare_schema(schema)]
-    return pa.schema(fields, {LAST_ID: str(next(ids) - 1).encode()})
 
 
 def altered(now: pa.Schema, change: Alter) -> Evolution:
@@ -184,12 +185,6 @@ def _refuse(told: Sequence[str]) -> None:
         raise DataError("\n".join(told))
 
 
-def _numbered(column: pa.Field, ids: Iterator[int]) -> pa.Field:
-    metadata = {**(column.metadata or {}), FIELD_ID: str(next(ids)).encode()}
-    inner = [_numbered(child, ids) for child in children(column.type)]
-    return pa.field(column.name, rebuilt(column.type, inner) if inner else column.type, column.nullable, metadata)
-
-
 def _last_id(schema: pa.Schema) -> int:
     return int((schema.metadata or {})[LAST_ID])
 
@@ -300,7 +295,7 @@ def _carried(old: pa.Field, new: pa.Field) -> pa.Field:
 
 
 def _added(column: pa.Field, default: Json, ids: Iterator[int]) -> pa.Field:
-    made = _numbered(column, ids)
+    made = with_id(column, ids)
     if default is None:
         return made
     return made.with_metadata({**(made.metadata or {}), DEFAULT: constant(default, column.type).encode()})

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.fragment import children
+from raypipe.data.conform import children
 from raypipe.data.lake.murmur import bucket_problem, buckets
 from raypipe.data.types import type_name, value_type
 

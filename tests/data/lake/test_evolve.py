@@ -7,8 +7,8 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.data.conform import bare_schema, by_name, constant, default_of, field_id, parsed
-from raypipe.data.lake.evolve import Alter, NewColumns, altered, between, for_append, last_id, numbered, stats_as, widens
+from raypipe.data.conform import bare_schema, by_name, constant, default_of, field_id, numbered, parsed
+from raypipe.data.lake.evolve import Alter, NewColumns, altered, between, for_append, last_id, stats_as, widens
 
 NOW = numbered(
     pa.schema(
