@@ -26,6 +26,7 @@ from raypipe.pipeline.edge import output_kind
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, plan_step
+from raypipe.pipeline.redo import redone
 
 WAIT_S = 0.5
 """Between two looks at a step that another run is making."""
@@ -113,11 +114,15 @@ class Driver:
             if again.state == "HIT":
                 return again
             self.options.on_event(StepEvent(name, "started", again.state, again.why))
-            work = self._work(name, again, lease, heartbeat)
             inputs = {edge: steps[ref].artifact for edge, ref in self.pipeline.nodes[name].refs.items() if ref}
-            made = self._run_step(name, work, inputs)
-            heartbeat.check()
-            artifact = self._publish(name, lease, work, made, again, inputs)
+
+            def attempt() -> Artifact:
+                work = self._work(name, again, lease, heartbeat)
+                made = self._run_step(name, work, inputs)
+                heartbeat.check()
+                return self._publish(name, lease, work, made, again, inputs)
+
+            artifact = redone(attempt, lambda text: self.options.on_event(StepEvent(name, "progress", again.state, text)))
         self._track(name, artifact)
         return replace(again, artifact=artifact, made=True)
 

@@ -1,0 +1,82 @@
+"""One change to a table by a person: a run of one step, leased, published and recorded like any other, without a pipeline."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+from raypipe.core.artifact import Artifact, Table
+from raypipe.core.errors import RaypipeError
+from raypipe.core.lease import Heartbeat
+from raypipe.core.ledger import Record, Run, StepRecord
+from raypipe.core.step import Made, Work
+from raypipe.pipeline.plan import Scene
+from raypipe.pipeline.redo import redone
+from raypipe.pipeline.run import run_id
+
+PIPELINE = "tables"
+"""The pipeline under whose name the changes of persons are recorded."""
+
+
+def act(
+    scene: Scene, what: str, name: str, change: Callable[[Work], Made[Table]], command: str = "", report: Callable[[str], None] = print
+) -> Artifact:
+    """`change` of the table of that name, published; what is found there at once is kept with the run. Runs in this process.
+
+    Raises what `change` raises, the run recorded as failed; LeaseHeld where another person's change of this table is at work.
+    """
+    ledger, run = scene.ledger, run_id()
+    ledger.start_run(Run(run, PIPELINE, command=command or f"{what} {name}"))
+    state, exit_code = "FAILED", 1
+    try:
+        artifact = _Act(scene, what, name, change, run, report).published()
+        state, exit_code = "DONE", 0
+        return artifact
+    except RaypipeError as error:
+        exit_code = error.exit_code
+        ledger.record_step(StepRecord(run, what, "FAILED", str(error)))
+        raise
+    finally:
+        ledger.end_run(run, state, exit_code)
+
+
+@dataclasses.dataclass(frozen=True)
+class _Act:
+    """The work of one change under its lease."""
+
+    scene: Scene
+    what: str
+    name: str
+    change: Callable[[Work], Made[Table]]
+    run: str
+    report: Callable[[str], None]
+
+    def published(self) -> Artifact:
+        ledger = self.scene.ledger
+        lease = ledger.claim(f"table:{self.name}", self.run)
+        try:
+            with Heartbeat(ledger, lease) as heartbeat:
+                artifact = redone(lambda: self._attempt(lease, heartbeat), self.report)
+        finally:
+            ledger.release(lease)
+        ledger.record_step(StepRecord(self.run, self.what, "RUN", self.name, artifact.id, rows=artifact.figures.get("num_rows")))
+        return artifact
+
+    def _attempt(self, lease: Any, heartbeat: Heartbeat) -> Artifact:
+        look = self.scene.look(PIPELINE, self.what)
+        path = f"{PIPELINE}/{self.what}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
+        fields = {f.name: getattr(look, f.name) for f in dataclasses.fields(look)}
+        fingerprint = uuid.uuid4().hex  # of nothing that could be found again: a person's change is made each time it is asked for
+        made = self.change(
+            Work(**fields, run=self.run, path=path, fingerprint=fingerprint, inline=True, report=self.report, alive=heartbeat.check)
+        )
+        heartbeat.check()
+        if made.files:
+            self.scene.store.sync(path)
+        record = Record(
+            "Table", PIPELINE, self.what, self.run, fingerprint, made.digest,
+            path=path, files=tuple(made.files), schema=made.schema, figures=made.figures, identity={"what": self.what, "table": self.name},
+        )  # fmt: skip
+        return self.scene.ledger.publish(lease, record, made.commits)
