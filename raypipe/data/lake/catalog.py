@@ -111,6 +111,26 @@ deletes = Table(
 )
 """The delete files that raypipe wrote: another program's are not among them."""
 
+tags = Table(
+    "raypipe_tags",
+    tables,
+    Column("project", Text, primary_key=True),
+    Column("name", Text, primary_key=True),
+    Column("tag", Text, primary_key=True),
+    Column("snapshot_id", BigInteger, nullable=False),
+    Column("who", Text, nullable=False),
+    Column("at", Text, nullable=False),
+)
+"""Names of snapshots. What a tag names neither expires nor is collected."""
+
+garbage = Table(
+    "raypipe_garbage",
+    tables,
+    Column("path", Text, primary_key=True),
+    Column("listed_at", Text, nullable=False),
+)
+"""Files of the store that nothing named when they were listed; those that were a table's stand in DuckLake's own list."""
+
 Index("raypipe_snapshots_name", snapshots.c.project, snapshots.c.name, snapshots.c.snapshot_id)
 Index("raypipe_lake_files", lake["data_file"].c.table_id, lake["data_file"].c.end_snapshot)
 Index("raypipe_lake_deletes", lake["delete_file"].c.table_id)

@@ -5,16 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Literal
 
 from sqlalchemy import Connection, Row, and_, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
-from raypipe.core.errors import DataError
-from raypipe.data.fragment import Fragment
+from raypipe.core.errors import DataError, nearest
 from raypipe.data.lake import catalog
 from raypipe.data.lake.catalog import lake
-from raypipe.data.positions import Deletes
+
+if TYPE_CHECKING:
+    from raypipe.data.fragment import Fragment
 
 Mode = Literal["append", "overwrite", "upsert", "replace", "delete", "compact", "restore", "evolve"]
 """What a commit did: `replace` is an overwrite of some partitions, `evolve` a change of the columns alone."""
@@ -60,8 +62,66 @@ def find(connection: Connection, project: str, name: str, snapshot: int) -> Snap
     query = select(catalog.snapshots).where(s.snapshot_id == snapshot, s.project == project, s.name == name)
     row = connection.execute(query).one_or_none() if catalog.exists(connection) else None
     if row is None:
-        raise DataError(f"table {name}: raypipe has not written a snapshot {snapshot} of it in the project {project!r}")
+        kept = _kept(connection, project, name)
+        raise DataError(f"table {name}: raypipe has not written a snapshot {snapshot} of it in the project {project!r}{kept}")
     return _snapshot(row)
+
+
+def _kept(connection: Connection, project: str, name: str) -> str:
+    s = catalog.snapshots.c
+    query = select(func.min(s.snapshot_id), func.max(s.snapshot_id)).where(s.project == project, s.name == name)
+    low, high = connection.execute(query).one() if catalog.exists(connection) else (None, None)
+    return "" if low is None else f", or it has expired: the oldest that is kept is {low}, the newest {high}"
+
+
+def at(connection: Connection, project: str, name: str, spec: str | int | None) -> Snapshot:
+    """The snapshot of that number, of that tag, or the newest one by that time (`2026-11-01T00:00Z`; UTC where no zone is given).
+
+    None: the newest. DataError where there is none such, with what there is, and where another program has changed the table since.
+    """
+    text = "" if spec is None else str(spec).strip()
+    if text.isdigit():
+        return find(connection, project, name, int(text))
+    if not text:
+        found = latest(connection, project, name)
+        if found is None:
+            there = [snapshot.name for snapshot in newest(connection, project)]
+            raise DataError(f"there is no table {name!r}.{nearest(name, there)}")
+        return found
+    if (time := moment(text)) is not None:
+        return _by_time(connection, project, name, time)
+    return find(connection, project, name, _tagged(connection, project, name, text))
+
+
+def moment(text: str) -> datetime | None:
+    """The time that a text says, in UTC where it says no zone; None where it says none."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
+
+
+def _by_time(connection: Connection, project: str, name: str, time: datetime) -> Snapshot:
+    s = catalog.snapshots.c
+    of_table = select(catalog.snapshots).where(s.project == project, s.name == name)
+    # Times are kept to the millisecond, all in UTC, so that their texts sort as they do.
+    until = of_table.where(s.created_at <= time.isoformat(timespec="milliseconds")).order_by(desc(s.snapshot_id)).limit(1)
+    row = connection.execute(until).one_or_none() if catalog.exists(connection) else None
+    if row is None:
+        oldest = connection.execute(of_table.order_by(s.snapshot_id).limit(1)).one_or_none() if catalog.exists(connection) else None
+        there = f"the oldest that is kept is snapshot {oldest.snapshot_id} of {oldest.created_at}" if oldest else "there is no such table"
+        raise DataError(f"table {name}: has no snapshot of {time.isoformat()} or before: {there}")
+    return _snapshot(row)
+
+
+def _tagged(connection: Connection, project: str, name: str, tag: str) -> int:
+    t = catalog.tags.c
+    query = select(t.tag, t.snapshot_id).where(t.project == project, t.name == name)
+    tags = {row.tag: row.snapshot_id for row in connection.execute(query)} if catalog.exists(connection) else {}
+    if tag not in tags:
+        raise DataError(f"table {name}: has no tag {tag!r}, and that is no snapshot's number and no time.{nearest(tag, tags)}")
+    return tags[tag]
 
 
 def snapshots(connection: Connection, project: str, name: str) -> list[Snapshot]:
@@ -88,22 +148,24 @@ def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
 
     DataError where they are not those that were committed: compacted, deleted from or ended by another program.
     """
+    from raypipe.data.fragment import Fragment
+    from raypipe.data.positions import Deletes
+
     made, first_row = [], 0
     for row in _rows(connection, snapshot):
-        made.append(_fragment(row, first_row))
+        deletes = None if row.delete_file_id is None else Deletes(*_delete_file(row), row.delete_footer, row.delete_file_id)
+        about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
+        made.append(Fragment(*about, deletes=deletes, id=row.data_file_id, place=row.place))
         first_row += made[-1].num_live
-    strange = sum(f.deletes is not None and not f.deletes.sha256 for f in made)
-    if strange or len(made) != snapshot.num_files or first_row != snapshot.num_rows:
-        raise DataError(
-            f"table {snapshot.name}: snapshot {snapshot.id} was committed with {snapshot.num_files} files and {snapshot.num_rows} rows; "
-            f"the catalog now has {len(made)} of raypipe's files with {first_row} rows, and {strange} delete files that are not raypipe's: "
-            "another program has changed it. Restore the ledger from a copy, and attach it read-only."
-        )
     return made
 
 
+def _delete_file(row: Row) -> tuple[str, int, int, str]:
+    return row.delete_path, row.delete_count, row.delete_size, row.delete_sha256
+
+
 def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
-    """A row a data file and delete file, those of another program's making among the latter."""
+    """A row a data file, with its delete file."""
     d, f, x = lake["data_file"].c, catalog.fragments.c, lake["delete_file"].c
     place = func.coalesce(d.file_order, d.data_file_id).label("place")
     deletes = (x.delete_file_id, x.path.label("delete_path"), x.delete_count, x.file_size_bytes.label("delete_size"))
@@ -115,22 +177,27 @@ def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
         .outerjoin(lake["delete_file"], and_(x.data_file_id == d.data_file_id, *_visible(x, snapshot)))
         .outerjoin(catalog.deletes, catalog.deletes.c.delete_file_id == x.delete_file_id)
     )
-    return connection.execute(select(*columns).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
+    rows = connection.execute(select(*columns).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
+    _check(snapshot, rows)
+    return rows
 
 
-def _fragment(row: Row, first_row: int) -> Fragment:
-    deletes = None
-    if row.delete_file_id is not None:
-        about = (row.delete_path or "", row.delete_count or 0, row.delete_size or 0, row.delete_sha256 or "", row.delete_footer or 0)
-        deletes = Deletes(*about, id=row.delete_file_id)
-    about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
-    return Fragment(*about, deletes=deletes, id=row.data_file_id, place=row.place)
+def _check(snapshot: Snapshot, rows: Sequence[Row]) -> None:
+    num_rows = sum(row.record_count - (row.delete_count or 0) for row in rows)
+    strange = sum(row.delete_file_id is not None and row.delete_sha256 is None for row in rows)
+    if strange or len(rows) != snapshot.num_files or num_rows != snapshot.num_rows:
+        raise DataError(
+            f"table {snapshot.name}: snapshot {snapshot.id} was committed with {snapshot.num_files} files and {snapshot.num_rows} rows; "
+            f"the catalog now has {len(rows)} of raypipe's files with {num_rows} rows, and {strange} delete files that are not raypipe's: "
+            "another program has changed it. Restore the ledger from a copy, and attach it read-only."
+        )
 
 
 def files(connection: Connection, snapshot: Snapshot) -> list[File]:
     """Its files and delete files, as the store knows them."""
-    parts = data_files(connection, snapshot)
-    return [File(part.path, part.size, part.sha256) for f in parts for part in (f, f.deletes) if part]
+    rows = _rows(connection, snapshot)
+    deletes = [File(row.delete_path, row.delete_size, row.delete_sha256) for row in rows if row.delete_file_id is not None]
+    return [*(File(row.path, row.file_size_bytes, row.sha256) for row in rows), *deletes]
 
 
 def _visible(columns: Any, snapshot: Snapshot) -> tuple[Any, ...]:

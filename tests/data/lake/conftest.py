@@ -1,0 +1,91 @@
+"""What the tests of tables share: a step's work on each database, and a driver that publishes what it makes."""
+
+import uuid
+from dataclasses import replace
+
+import pytest
+from sqlalchemy import make_url
+
+from raypipe.core.ledger import Ledger, Record
+from raypipe.core.step import Work
+from raypipe.data.rows import write_rows
+from raypipe.data.table import TableSchema, latest, made, read, snapshots
+from raypipe.pipeline.redo import redone
+
+
+def new_database(server):
+    """A database of its own on the session's server: a catalog is the whole database's."""
+    import psycopg
+    from psycopg import sql
+
+    name = f"lake_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def lake_url(request, tmp_path):
+    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else new_database(request.getfixturevalue("postgres_url"))
+
+
+class Lake:
+    """One writer's view of a table `t`: each act is what a step and the driver do together."""
+
+    def __init__(self, url, store, tmp_path):
+        self.ledger = Ledger.open(url, "shop")
+        self.store, self.url, self._tmp_path = store, url, tmp_path
+        self.told = []
+
+    def work(self):
+        return Work(
+            project="shop", project_path=self._tmp_path, pipeline="tables", step="act", ledger=self.ledger, store=self.store,
+            run="r1", path=f"tables/act/000001-{uuid.uuid4().hex[:12]}", inline=True, report=self.told.append,
+        )  # fmt: skip
+
+    def publish(self, made_):
+        fingerprint = uuid.uuid4().hex
+        lease = self.ledger.claim(fingerprint, "r1")
+        record = Record(
+            kind="Table", pipeline="tables", step="act", run="r1", fingerprint=fingerprint, digest=made_.digest,
+            files=made_.files, schema=made_.schema, figures=made_.figures,
+        )  # fmt: skip
+        return self.ledger.publish(lease, record, made_.commits)
+
+    def act(self, change):
+        """`change` of a Work, published; done again where it met another's commit."""
+        return redone(lambda: self.publish(change(self.work())), self.told.append)
+
+    def overwrite(self, rows, name="t"):
+        work = self.work()
+        return self.publish(made(work, name, TableSchema(rows.schema), write_rows(self.store, work.path, rows), mode="overwrite"))
+
+    def rows(self, table=None, columns=None):
+        """Of a snapshot's artifact; of the newest one where none is given."""
+        if table is None:
+            newest = self.newest()
+            artifact = self.ledger.artifact(newest.artifact)
+            table = replace(artifact, figures={**artifact.figures, "snapshot": newest.id})
+        return read(self.ledger, self.store, table, columns)
+
+    def newest(self, name="t"):
+        found = latest(self.ledger, name)
+        assert found is not None
+        return found
+
+    def snapshots(self, name="t"):
+        return snapshots(self.ledger, name)
+
+    def other(self):
+        """Another writer of the same tables, with a connection of its own."""
+        return Lake(self.url, self.store, self._tmp_path)
+
+    def close(self):
+        self.ledger.close()
+
+
+@pytest.fixture
+def lake(lake_url, store, tmp_path):
+    made_ = Lake(lake_url, store, tmp_path)
+    yield made_
+    made_.close()
