@@ -14,6 +14,7 @@ _EXPORTS = {
     # sources and what is said of their rows
     "Parquet": "raypipe.data.source.parquet",
     "Csv": "raypipe.data.source.csv",
+    "Kafka": "raypipe.data.source.kafka",
     "Contract": "raypipe.data.contract",
     "Column": "raypipe.data.contract",
     # transforms

@@ -67,6 +67,8 @@ class New:
     """What a plan compares: the state of the source up to and with these pieces, the same for the same `after`."""
     told: str = ""
     """A line for people: `3 new of 12 files`."""
+    whole: bool = False
+    """The pieces are all that the source is now: their rows replace those of the table."""
     more: bool = False
     """Whether a limit has left something for the next time."""
     lag: Mapping[str, float] = field(default_factory=dict)
