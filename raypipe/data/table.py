@@ -16,9 +16,10 @@ from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.schema import canonical
 from raypipe.core.step import DIGEST, Commit, Look, Made
+from raypipe.data.conform import bare_schema, numbered
 from raypipe.data.fragment import Fragment, read_fragment, read_row_groups
+from raypipe.data.lake import schemas
 from raypipe.data.lake import snapshot as snapshots_
-from raypipe.data.lake.columns import catalog_columns
 from raypipe.data.lake.commit import Change, chained, commit
 from raypipe.data.lake.snapshot import Mode, Snapshot
 from raypipe.data.types import type_name
@@ -193,12 +194,12 @@ def made(
 def change_of(work: Look, name: str, schema: TableSchema, mode: Mode, before: Snapshot | None, **what: Any) -> Change:
     """A change of the table of that name by the step that `work` is about; `what` are further fields of Change."""
     run = getattr(work, "run", "")
+    numbered_schema = what.pop("numbered", None) or _numbered(work, schema, before)
     return Change(
         project=work.project,
         name=name,
         root=work.store.root,
-        columns=catalog_columns(schema.arrow),
-        columns_digest=columns_digest(schema.arrow),
+        schema=numbered_schema,
         mode=mode,
         before=before,
         message=f"{mode} by {work.pipeline}.{work.step}",
@@ -237,9 +238,14 @@ def _publishing(change: Change, schema: TableSchema) -> Commit:
     return publish
 
 
-def columns_digest(arrow: pa.Schema) -> str:
-    """What tells whether two snapshots have the same columns."""
-    return _digest([[f.name, str(f.type), f.nullable] for f in arrow])
+def _numbered(work: Look, schema: TableSchema, before: Snapshot | None) -> pa.Schema:
+    """The columns with the field ids that they have in the table, where they are the table's."""
+    if before is not None:
+        with work.ledger.reading() as connection:
+            now = schemas.of(connection, before)
+        if bare_schema(now).equals(schema.arrow):
+            return now
+    return numbered(schema.arrow)
 
 
 def _digest(value: Any) -> str:

@@ -99,9 +99,19 @@ fragments = Table(
     tables,
     Column("data_file_id", BigInteger, primary_key=True, autoincrement=False),
     Column("sha256", Text, nullable=False),
+    Column("columns_digest", Text, nullable=False),
     Column("stats", JsonText, nullable=False),
 )
-"""What DuckLake has no column for."""
+"""What DuckLake has no column for: the columns that a file was written with, and its statistics by field id."""
+
+schemas = Table(
+    "raypipe_schemas",
+    tables,
+    Column("table_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("begin_snapshot", BigInteger, primary_key=True, autoincrement=False),
+    Column("arrow", Text, nullable=False),
+)
+"""The exact columns of a table from a snapshot on: Arrow's own bytes as base64, with field ids and defaults in the fields' metadata."""
 
 deletes = Table(
     "raypipe_deletes",

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.data.conform import FIELD_ID, children, is_list, numbered
+from raypipe.data.conform import FIELD_ID, children, default_text, is_list
 
 Stats = dict[str, dict[str, Json]]
 """By column: `nulls`, `nans`, `min`, `max`."""
@@ -35,11 +35,13 @@ class CatalogColumn:
     bounds: bool
     """Whether the catalog has statistics of it: top-level columns of plain types."""
     floating: bool
+    default: str | None = None
+    """What rows of older files have in it; None is null."""
 
 
 def catalog_columns(schema: pa.Schema) -> tuple[CatalogColumn, ...]:
-    """What DuckDB would read wrongly is left out: tensors (no field ids inside extension types), decimals of more than 38 digits."""
-    return tuple(_below([field for field in numbered(schema) if not _is_opaque(field.type)], None))
+    """Of a numbered schema. What DuckDB would read wrongly is left out: tensors (no field ids inside extension types), long decimals."""
+    return tuple(_below([field for field in schema if not _is_opaque(field.type)], None))
 
 
 def _is_opaque(type_: Any) -> bool:
@@ -54,7 +56,8 @@ def _below(fields: Sequence[pa.Field], parent: int | None, names: Sequence[str] 
         inner = children(field.type)
         floating = pa.types.is_floating(field.type)
         type_ = catalog_type(field.type)
-        yield CatalogColumn(number, parent, field.name, name, type_, field.nullable, parent is None and not inner, floating)
+        plain = parent is None and not inner
+        yield CatalogColumn(number, parent, field.name, name, type_, field.nullable, plain, floating, default_text(field))
         yield from _below(inner, number, ("key", "value") if type_ == "map" else ("element",) if type_ == "list" else ())
 
 

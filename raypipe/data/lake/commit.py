@@ -18,15 +18,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
+import pyarrow as pa
 from sqlalchemy import Connection, select
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Conflict, DataError
+from raypipe.data.conform import columns_digest
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import catalog, statements
+from raypipe.data.lake import catalog, schemas, statements
 from raypipe.data.lake.catalog import lake, lock
-from raypipe.data.lake.columns import CatalogColumn, Stats, merged
+from raypipe.data.lake.columns import CatalogColumn, Stats, catalog_columns, merged
 from raypipe.data.lake.snapshot import Mode, Snapshot, foreign, newest_of, refuse_foreign
 from raypipe.data.lake.statements import At
 from raypipe.data.positions import Deletes
@@ -43,8 +46,8 @@ class Change:
     name: str
     root: str
     """The store's: where the paths of the files start."""
-    columns: Sequence[CatalogColumn]
-    columns_digest: str
+    schema: pa.Schema
+    """The columns, numbered: with field ids."""
     mode: Mode
     before: Snapshot | None = None
     """What it was computed from; None where the table is to be new, or is replaced whatever it is."""
@@ -58,6 +61,8 @@ class Change:
     """What the chain goes on with: the content of what is added, or a digest that says what is done. None of them keeps the chain."""
     chain: str | None = None
     """What the chain starts from anew; None where it goes on from the snapshot before."""
+    alters: bool = False
+    """Whether its columns are those of `before`, changed: the table goes on with them."""
     exact: bool = False
     """Whether nothing may have been committed since `before`."""
     reaches: Reaches | None = None
@@ -66,10 +71,21 @@ class Change:
     about: dict[str, Json] = field(default_factory=dict)
     """Kept with the snapshot as JSON: the artifact, the run."""
 
+    @cached_property
+    def columns(self) -> Sequence[CatalogColumn]:
+        """As the catalog shows them."""
+        return catalog_columns(self.schema)
+
+    @cached_property
+    def columns_digest(self) -> str:
+        return columns_digest(self.schema)
+
     @property
     def is_nothing(self) -> bool:
         """Whether it would leave the table as it is."""
-        return self.mode not in ("overwrite", "evolve", "restore") and not (self.fragments or self.ended or self.deletes)
+        return (
+            self.mode not in ("overwrite", "evolve", "restore") and not self.alters and not (self.fragments or self.ended or self.deletes)
+        )
 
 
 def commit(connection: Connection, change: Change, artifact: str) -> Snapshot:
@@ -93,9 +109,12 @@ def commit(connection: Connection, change: Change, artifact: str) -> Snapshot:
         table_id = goes_on.table_id
         _end(connection, at, change, table_id)
     else:
-        table_id = statements.new_table(connection, at, change.project, change.name, change.columns, schema_id)
+        table_id = statements.new_table(connection, at, change.project, change.name, schema_id)
+    if not goes_on or goes_on.columns_digest != change.columns_digest:
+        statements.set_columns(connection, at, table_id, change.columns)
+        schemas.record(connection, table_id, at.id, change.schema)
     base = goes_on if change.mode != "overwrite" else None
-    statements.add_files(connection, at, table_id, change.columns, change.fragments)
+    statements.add_files(connection, at, table_id, change.schema, change.columns, _written(change))
     statements.add_deletes(connection, at, table_id, [(f.id or 0, deletes) for f, deletes in change.deletes])
     made = _snapshot(connection, at, change, artifact, table_id, base)
     statements.set_table_stats(connection, change.columns, made, sum(f.num_rows for f in change.fragments))
@@ -112,7 +131,13 @@ def chained(start: str, digests: Sequence[str]) -> str:
 
 def _goes_on(connection: Connection, change: Change, newest: Snapshot) -> bool:
     """Whether the commit goes on with the same DuckLake table: the same columns, and nothing in it that raypipe did not write."""
-    return newest.columns_digest == change.columns_digest and foreign(connection, newest) is None
+    return (newest.columns_digest == change.columns_digest or change.alters) and foreign(connection, newest) is None
+
+
+def _written(change: Change) -> Sequence[Fragment]:
+    """The files that are added. Those of other columns are told apart by what they were read with: they are put back as they were."""
+    assert all(f.columns == change.columns_digest or f.as_now is not None for f in change.fragments), "a file with other field ids"
+    return change.fragments
 
 
 def _check(connection: Connection, change: Change, newest: Snapshot | None) -> None:
@@ -126,7 +151,8 @@ def _check(connection: Connection, change: Change, newest: Snapshot | None) -> N
             f"table {change.name}: another run has committed meanwhile: the table is at {names[0]}, and these rows continue {names[1]}. "
             "Run again: what is committed is kept."
         )
-    if newest and newest.columns_digest != change.columns_digest and change.mode not in ("evolve", "restore"):
+    known = {change.columns_digest, change.before.columns_digest if change.alters and change.before else None}
+    if newest and newest.columns_digest not in known and change.mode != "restore":
         if moved and change.before:
             raise Conflict(
                 f"table {change.name}: its columns were changed by snapshot {newest.id} meanwhile. Run again: nothing was written."
@@ -146,7 +172,7 @@ def _check_files(connection: Connection, change: Change, before: Snapshot, newes
                 _told(change, newest, f"{len(lost)} of the files that this {change.mode} touches were rewritten or had rows deleted")
             )
     if change.reaches:
-        met = [path for path, rows, stats in _added(connection, newest.table_id, before.id) if change.reaches(rows, stats)]
+        met = [path for path, rows, stats in _added(connection, newest.table_id, change.schema, before.id) if change.reaches(rows, stats)]
         if met:
             raise Conflict(_told(change, newest, f"{len(met)} files were added that may hold rows that this {change.mode} is about"))
 
@@ -169,12 +195,13 @@ def _live(connection: Connection, table_id: int) -> dict[int, int | None]:
     return found | {row.data_file_id: row.delete_file_id for row in connection.execute(query)}
 
 
-def _added(connection: Connection, table_id: int, since: int | None) -> list[tuple[str, int, Stats]]:
+def _added(connection: Connection, table_id: int, schema: pa.Schema, since: int | None = None) -> list[tuple[str, int, Stats]]:
     """Path, rows and statistics of the table's files as it is now; of those that came after a snapshot, where one is given."""
     d, f = lake["data_file"].c, catalog.fragments
     query = select(d.path, d.record_count, f.c.stats).select_from(lake["data_file"].join(f, d.data_file_id == f.c.data_file_id))
     query = query.where(d.table_id == table_id, d.end_snapshot.is_(None))
-    return [tuple(row) for row in connection.execute(query if since is None else query.where(d.begin_snapshot > since))]
+    rows = connection.execute(query if since is None else query.where(d.begin_snapshot > since))
+    return [(path, num_rows, schemas.by_name(stats, schema, num_rows)) for path, num_rows, stats in rows]
 
 
 def _end(connection: Connection, at: At, change: Change, table_id: int) -> None:
@@ -188,12 +215,20 @@ def _end(connection: Connection, at: At, change: Change, table_id: int) -> None:
         at.changes.append(f"deleted_from_table:{table_id}")
 
 
+def _stats_now(connection: Connection, change: Change, base: Snapshot) -> Stats:
+    """The statistics of a snapshot by the names of the columns that the change leaves."""
+    if base.columns_digest == change.columns_digest:
+        return base.stats
+    by_id = schemas.by_id(base.stats, schemas.of(connection, base))
+    return schemas.by_name(by_id, change.schema, base.num_rows + base.num_deleted)
+
+
 def _snapshot(connection: Connection, at: At, change: Change, artifact: str, table_id: int, base: Snapshot | None) -> Snapshot:
     parts = [(fragment.num_rows, fragment.stats) for fragment in change.fragments]
     if base and change.ended:
-        parts = [(rows, stats) for _, rows, stats in _added(connection, table_id, None)]
+        parts = [(rows, stats) for _, rows, stats in _added(connection, table_id, change.schema)]
     elif base:
-        parts = [(base.num_rows + base.num_deleted, base.stats), *parts]
+        parts = [(base.num_rows + base.num_deleted, _stats_now(connection, change, base)), *parts]
     gone = change.ended if base else ()
     num_deleted = sum(f.num_deleted for f in change.fragments) - sum(f.num_deleted for f in gone) + (base.num_deleted if base else 0)
     num_deleted += sum(deletes.num_rows - f.num_deleted for f, deletes in change.deletes)

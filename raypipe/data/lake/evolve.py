@@ -169,10 +169,23 @@ def stats_as(stats: Stats, written: pa.Schema, now: pa.Schema, num_rows: int) ->
     for f in now:
         name = names.get(field_id(f))
         if name is None:
-            made[f.name] = _stats_of_default(f, num_rows)
+            made[f.name] = stats_of_default(f, num_rows)
         elif name in stats:
             made[f.name] = stats[name]
     return made
+
+
+def stats_of_default(column: pa.Field, num_rows: int) -> dict[str, Json]:
+    """Of a file that was written before the column was added."""
+    default = default_of(column)
+    if default is None:
+        return {"nulls": num_rows, "nans": 0, "min": None, "max": None}
+    value = default.as_py()
+    if isinstance(value, float) and math.isnan(value):
+        return {"nulls": 0, "nans": num_rows, "min": None, "max": None}
+    bound = value if isinstance(value, bool | int | float) else _bound_text(default)
+    known = (not isinstance(value, float) or math.isfinite(value)) and (not isinstance(bound, str) or len(bound) <= LONGEST_BOUND)
+    return {"nulls": 0, "nans": 0, "min": bound if known else None, "max": bound if known else None}
 
 
 def last_id(schema: pa.Schema) -> int:
@@ -320,18 +333,6 @@ def _words(now: pa.Schema, after: pa.Schema, drop: Sequence[str]) -> Iterator[st
     added_last = [field_id(f) in before for f in after] == sorted((field_id(f) in before for f in after), reverse=True)
     if kept != [field_id(f) for f in now if field_id(f) in kept] or not added_last:
         yield f"order {', '.join(after.names)}"
-
-
-def _stats_of_default(column: pa.Field, num_rows: int) -> dict[str, Json]:
-    default = default_of(column)
-    if default is None:
-        return {"nulls": num_rows, "nans": 0, "min": None, "max": None}
-    value = default.as_py()
-    if isinstance(value, float) and math.isnan(value):
-        return {"nulls": 0, "nans": num_rows, "min": None, "max": None}
-    bound = value if isinstance(value, bool | int | float) else _bound_text(default)
-    known = (not isinstance(value, float) or math.isfinite(value)) and (not isinstance(bound, str) or len(bound) <= LONGEST_BOUND)
-    return {"nulls": 0, "nans": 0, "min": bound if known else None, "max": bound if known else None}
 
 
 def _bound_text(value: Any) -> str:

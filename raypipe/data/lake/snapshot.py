@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, and_, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.lake import catalog
+from raypipe.data.lake import catalog, schemas
 from raypipe.data.lake.catalog import lake
 
 if TYPE_CHECKING:
@@ -155,9 +155,9 @@ def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
     for row in _rows(connection, snapshot):
         deletes = None if row.delete_file_id is None else Deletes(*_delete_file(row), row.delete_footer, row.delete_file_id)
         about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
-        made.append(Fragment(*about, deletes=deletes, id=row.data_file_id, place=row.place))
+        made.append(Fragment(*about, deletes, row.data_file_id, row.place, row.columns_digest))
         first_row += made[-1].num_live
-    return made
+    return schemas.as_of(connection, snapshot, made)
 
 
 def _delete_file(row: Row) -> tuple[str, int, int, str]:
@@ -170,14 +170,14 @@ def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
     place = func.coalesce(d.file_order, d.data_file_id).label("place")
     deletes = (x.delete_file_id, x.path.label("delete_path"), x.delete_count, x.file_size_bytes.label("delete_size"))
     more = (x.footer_size.label("delete_footer"), catalog.deletes.c.sha256.label("delete_sha256"))
-    columns = (d.data_file_id, place, d.path, d.record_count, d.file_size_bytes, d.footer_size, f.sha256, f.stats, *deletes, *more)
+    files = (d.data_file_id, place, d.path, d.record_count, d.file_size_bytes, d.footer_size, f.sha256, f.columns_digest, f.stats)
     joined = (
         lake["data_file"]
         .join(catalog.fragments, d.data_file_id == f.data_file_id)
         .outerjoin(lake["delete_file"], and_(x.data_file_id == d.data_file_id, *_visible(x, snapshot)))
         .outerjoin(catalog.deletes, catalog.deletes.c.delete_file_id == x.delete_file_id)
     )
-    rows = connection.execute(select(*columns).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
+    rows = connection.execute(select(*files, *deletes, *more).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
     _check(snapshot, rows)
     return rows
 

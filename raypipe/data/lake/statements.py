@@ -8,13 +8,14 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+import pyarrow as pa
 from sqlalchemy import Connection, delete, desc, func, insert, select, update
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import catalog
+from raypipe.data.lake import catalog, schemas
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.columns import CatalogColumn, bound_text
 from raypipe.data.lake.snapshot import Snapshot
@@ -83,8 +84,8 @@ def _quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def new_table(connection: Connection, at: At, project: str, name: str, columns: Sequence[CatalogColumn], schema_id: int) -> int:
-    """A table of that name; the one that has it now ends."""
+def new_table(connection: Connection, at: At, project: str, name: str, schema_id: int) -> int:
+    """A table of that name, without columns; the one that has it now ends."""
     t = lake["table"].c
     query = select(t.table_id, t.table_name).where(
         t.schema_id == schema_id, func.lower(t.table_name) == name.lower(), t.end_snapshot.is_(None)
@@ -96,7 +97,6 @@ def new_table(connection: Connection, at: At, project: str, name: str, columns: 
             _end(connection, at, each, number)
         at.changes.append(f"dropped_table:{number}")
     at.catalog_id, table_id = at.catalog_id + 1, at.catalog_id
-    at.schema_version += 1
     at.changes.append(f"created_table:{_quoted(project)}.{_quoted(name)}")
     values = {
         "table_id": table_id,
@@ -106,21 +106,43 @@ def new_table(connection: Connection, at: At, project: str, name: str, columns: 
         "table_name": name,
     }
     connection.execute(insert(lake["table"]), values | {"path": "", "path_is_relative": True})
-    connection.execute(insert(lake["column"]), [_column_row(column, at, table_id) for column in columns])
-    connection.execute(
-        insert(lake["schema_versions"]), {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
-    )
     return table_id
 
 
-def _column_row(column: CatalogColumn, at: At, table_id: int) -> dict[str, Any]:
+def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn]) -> None:
+    """From this snapshot on the table has these columns: rows of the catalog end and begin where they differ."""
+    c = lake["column"].c
+    there: dict[int, Any] = {
+        row.column_id: row for row in connection.execute(select(lake["column"]).where(c.table_id == table_id, c.end_snapshot.is_(None)))
+    }
+    rows = [_column_row(column, at, table_id, order) for order, column in enumerate(columns, 1)]
+    new = [row for row in rows if row["column_id"] not in there or _differs(there[row["column_id"]], row)]
+    ended = [row["column_id"] for row in new] + [number for number in there if number not in {column.id for column in columns}]
+    for start in range(0, len(ended), MANY):
+        these = (c.table_id == table_id, c.end_snapshot.is_(None), c.column_id.in_(ended[start : start + MANY]))
+        connection.execute(update(lake["column"]).where(*these), {"end_snapshot": at.id})
+    if new:
+        connection.execute(insert(lake["column"]), new)
+    if there:
+        at.changes.append(f"altered_table:{table_id}")
+    at.schema_version += 1
+    values = {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
+    connection.execute(insert(lake["schema_versions"]), values)
+
+
+def _differs(there: Any, row: dict[str, Any]) -> bool:
+    return any(there._mapping[key] != value for key, value in row.items() if key != "begin_snapshot")
+
+
+def _column_row(column: CatalogColumn, at: At, table_id: int, order: int) -> dict[str, Any]:
     return {
         "column_id": column.id,
         "begin_snapshot": at.id,
         "table_id": table_id,
-        "column_order": column.id,
+        "column_order": order,
         "column_name": column.name,
         "column_type": column.type,
+        "initial_default": column.default,
         "default_value": "NULL",
         "nulls_allowed": column.nullable,
         "parent_column": column.parent,
@@ -151,7 +173,9 @@ def end_files(connection: Connection, at: At, table_id: int, files: Sequence[int
             connection.execute(ended, {"end_snapshot": at.id})
 
 
-def add_files(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn], fragments: Sequence[Fragment]) -> None:
+def add_files(
+    connection: Connection, at: At, table_id: int, schema: pa.Schema, columns: Sequence[CatalogColumn], fragments: Sequence[Fragment]
+) -> None:
     """The files, with their statistics and the delete files that they bring along."""
     if not fragments:
         return
@@ -159,7 +183,8 @@ def add_files(connection: Connection, at: At, table_id: int, columns: Sequence[C
     rows, own, stats, deletes = [], [], [], []
     for fragment in fragments:
         rows.append(_file_row(fragment, at, table_id, first_row))
-        own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "stats": fragment.stats})
+        stats_by_id = schemas.by_id(fragment.stats, schema)
+        own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "columns_digest": fragment.columns, "stats": stats_by_id})
         stats += [_file_stats_row(column, fragment, at.file_id, table_id) for column in columns if column.bounds]
         if fragment.deletes:
             deletes.append((at.file_id, fragment.deletes))

@@ -19,6 +19,7 @@ from raypipe.core.errors import DataError, LedgerError
 from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Work
 from raypipe.core.store import Store
+from raypipe.data.conform import numbered
 from raypipe.data.fragment import write_fragment
 from raypipe.data.lake.columns import catalog_columns, catalog_type
 from raypipe.data.lake.snapshot import Mode
@@ -221,7 +222,9 @@ def test_a_snapshot_whose_files_were_changed_is_refused(work):
         connection.execute(
             text("insert into ducklake_delete_file(delete_file_id, table_id, begin_snapshot, data_file_id) values (9, 2, 1, 0)")
         )
-    with pytest.raises(DataError, match=r"table flights.joined: snapshot 1 was committed with 2 files and 3 rows; .* 1 delete files that are not"):
+    with pytest.raises(
+        DataError, match=r"table flights.joined: snapshot 1 was committed with 2 files and 3 rows; .* 1 delete files that are not"
+    ):
         fragments(work.ledger, table)
     with work.ledger.writing() as connection:
         connection.execute(text("delete from ducklake_delete_file"))
@@ -242,7 +245,7 @@ def test_columns_of_the_catalog():
     schema = pa.schema(
         [("a", pa.int64()), ("A", pa.int64()), ("a_2", pa.int64()), ("", pa.string()), ("l", pa.list_(pa.struct([("x", pa.uint8())])))]
     )
-    assert [(c.id, c.parent, c.name, c.type) for c in catalog_columns(schema)] == [
+    assert [(c.id, c.parent, c.name, c.type) for c in catalog_columns(numbered(schema))] == [
         (1, None, "a", "int64"), (2, None, "A_3", "int64"), (3, None, "a_2", "int64"), (4, None, "column4", "varchar"),
         (5, None, "l", "list"), (6, 5, "element", "struct"), (7, 6, "x", "uint8"),
     ]  # fmt: skip
