@@ -64,6 +64,7 @@ _EXPORTS = {
     "Endpoint": "raypipe.core.artifact",
     # afterwards
     "table": "raypipe.pipeline.reach",
+    "sql": "raypipe.pipeline.reach",
     "model": "raypipe.pipeline.reach",
     "Client": "raypipe.serve.client",
 }

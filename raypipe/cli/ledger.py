@@ -1,14 +1,13 @@
-"""runs, tables, models, status: what the ledger and the store hold, without Ray."""
+"""runs, models, status: what the ledger and the store hold, without Ray."""
 
 from __future__ import annotations
 
 import argparse
 import dataclasses
 import json
-from collections.abc import Iterable, Sequence
 from typing import Any
 
-from raypipe.cli.terminal import STYLES, console
+from raypipe.cli.terminal import STYLES, console, show_rows, size_text
 from raypipe.core.errors import ConfigError
 from raypipe.pipeline.plan import Scene, open_scene
 
@@ -20,22 +19,9 @@ def runs(options: argparse.Namespace) -> int:
         return _one_run(scene, options)
     found = scene.ledger.runs(options.limit)
     rows = [(r.id, r.pipeline, _styled(r.state), r.exit_code if r.exit_code is not None else "", r.who, r.command) for r in found]
-    return _show(
+    return show_rows(
         options, [dataclasses.asdict(r) for r in found], ("run", "pipeline", "state", "exit", "who", "command"), rows, "no runs yet"
     )
-
-
-def tables(options: argparse.Namespace) -> int:
-    """Every table with its newest snapshot, or one table's snapshots and first rows."""
-    from raypipe.data.table import names, snapshots
-
-    scene = open_scene()
-    if options.table:
-        return _one_table(scene, options, snapshots(scene.ledger, options.table))
-    found = names(scene.ledger)
-    rows = [(n, s.id, f"{s.num_rows:,}", s.num_files, _bytes(s.size), s.created_at[:19]) for n, s in found.items()]
-    heads = ("table", "snapshot", "rows", "files", "size", "made at")
-    return _show(options, [_snapshot(s) for s in found.values()], heads, rows, "no tables yet")
 
 
 def models(options: argparse.Namespace) -> int:
@@ -53,7 +39,7 @@ def models(options: argparse.Namespace) -> int:
             figures = _figures(scene, v.artifact_id)
             rows.append((name, v.version, ", ".join(held), _number(figures.get("auc")), v.created_at[:19], v.who))
             values.append({**dataclasses.asdict(v), "aliases": held, "figures": figures})
-    return _show(options, values, ("model", "version", "aliases", "AUC", "registered at", "who"), rows, "no models yet")
+    return show_rows(options, values, ("model", "version", "aliases", "AUC", "registered at", "who"), rows, "no models yet")
 
 
 def status(options: argparse.Namespace) -> int:
@@ -76,7 +62,7 @@ def status(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(values, indent=2))
         return 0
-    shown = {**values, "files": f"{files:,}", "bytes": _bytes(size)}
+    shown = {**values, "files": f"{files:,}", "bytes": size_text(size)}
     shown["endpoints"] = ", ".join(f"{n} (version {v})" for n, v in values["endpoints"].items()) or "none"
     for key, value in shown.items():
         console().print(f"{key:10} {value}")
@@ -88,17 +74,7 @@ def _one_run(scene: Scene, options: argparse.Namespace) -> int:
     if not steps:
         raise ConfigError(f"there is no run '{options.run}' in this project. `raypipe runs` lists them.")
     rows = [(s.step, _styled(s.state), f"{s.rows:,}" if s.rows is not None else "", f"{s.seconds or 0:.1f}s", s.why) for s in steps]
-    return _show(options, [dataclasses.asdict(s) for s in steps], ("step", "state", "rows", "time", "why"), rows, "")
-
-
-def _one_table(scene: Scene, options: argparse.Namespace, found: Sequence[Any]) -> int:
-    from raypipe.pipeline.reach import table
-
-    rows = [(s.id, s.mode, f"{s.num_rows:,}", s.num_files, _bytes(s.size), s.created_at[:19]) for s in found]
-    code = _show(options, [_snapshot(s) for s in found], ("snapshot", "how", "rows", "files", "size", "made at"), rows, "")
-    if not options.json and options.limit:
-        print(table(options.table).to_polars().head(options.limit))
-    return code
+    return show_rows(options, [dataclasses.asdict(s) for s in steps], ("step", "state", "rows", "time", "why"), rows, "")
 
 
 def _one_model(scene: Scene, options: argparse.Namespace) -> int:
@@ -122,26 +98,6 @@ def _figures(scene: Scene, model_id: str) -> dict[str, Any]:
     return dict(found[-1].figures) if found else {}
 
 
-def _show(options: argparse.Namespace, values: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> int:
-    from rich.table import Table
-
-    if options.json:
-        print(json.dumps(values, indent=2, default=str))
-        return 0
-    shown = Table(box=None, header_style="bold", pad_edge=False)
-    for head in heads:
-        numeric = head in ("snapshot", "rows", "files", "size", "version", "AUC", "time", "exit")
-        shown.add_column(head, justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        shown.add_row(*map(str, row))
-    console().print(shown if shown.row_count else empty)
-    return 0
-
-
-def _snapshot(snapshot: Any) -> dict[str, Any]:
-    return {k: getattr(snapshot, k) for k in ("name", "id", "mode", "num_rows", "num_files", "size", "created_at", "artifact")}
-
-
 def _styled(state: str) -> str:
     style = {"DONE": "green", "RUNNING": "cyan", "REFUSED": "yellow", "FAILED": "red", "INTERRUPTED": "red"}.get(
         state, STYLES.get(state, "")
@@ -151,14 +107,6 @@ def _styled(state: str) -> str:
 
 def _number(value: Any) -> str:
     return "" if value is None else f"{value:.4f}"
-
-
-def _bytes(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def _without_password(url: str) -> str:

@@ -60,7 +60,24 @@ def _overrides(parser: argparse.ArgumentParser, options: argparse.Namespace, res
     return tuple(rest)
 
 
-OPTIONS = ("-cd", "-cn", "--sample", "--no-wait", "--json", "--help", "--port", "--host", "--address", "--limit", "--all", "--output")
+OPTIONS = (
+    "-cd",
+    "-cn",
+    "--sample",
+    "--no-wait",
+    "--json",
+    "--help",
+    "--port",
+    "--host",
+    "--address",
+    "--limit",
+    "--all",
+    "--output",
+    "--key",
+    "--force",
+    "--remove",
+    "--format",
+)
 
 
 def _lazy(module: str, name: str) -> Callable[[argparse.Namespace], int]:
@@ -80,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB")
     _pipeline_verbs(verbs)
     _ledger_verbs(verbs)
+    _table_verbs(verbs)
     _model_verbs(verbs)
     new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
     new.add_argument("folder", help="the folder to make; its name is the project's")
@@ -99,12 +117,42 @@ def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
     runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs, or one run with its steps")
     runs.add_argument("run", nargs="?", help="the name of a run")
     runs.add_argument("--limit", type=int, default=20, help="how many runs (default: 20)")
-    tables = _verb(verbs, "tables", "ledger", "tables", "the tables, or one table's snapshots and first rows")
-    tables.add_argument("table", nargs="?", help="the name of a table, e.g. flights.source")
-    tables.add_argument("--limit", type=int, default=5, help="how many rows to show (default: 5)")
     models = _verb(verbs, "models", "ledger", "models", "the models with their versions and aliases, or one model's figures")
     models.add_argument("model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS")
     _verb(verbs, "status", "ledger", "status", "where ledger and store lie, and how much they hold")
+
+
+AT = "NAME, or NAME@SNAPSHOT, NAME@TAG, NAME@TIME"
+
+
+def _table_verbs(verbs: argparse._SubParsersAction) -> None:
+    tables = _verb(verbs, "tables", "tables", "list_", "the project's tables: what they are, were and hold, and what is done with them")
+    of = tables.add_subparsers(metavar="WHAT")
+    _verb(of, "list", "tables", "list_", "every table with its newest snapshot (as without WHAT)")
+    _verb(of, "show", "tables", "show", "one snapshot: its columns with their types and statistics").add_argument("table", help=AT)
+    log = _verb(of, "log", "tables", "log", "a table's snapshots, newest first, with what made them")
+    log.add_argument("table", help="NAME")
+    log.add_argument("--limit", type=int, default=20, help="how many snapshots (default: 20)")
+    head = _verb(of, "head", "tables", "head", "the first rows of a snapshot")
+    head.add_argument("table", help=AT)
+    head.add_argument("--limit", type=int, default=10, help="how many rows (default: 10)")
+    diff = _verb(of, "diff", "tables", "diff", "what differs between two snapshots: columns, counts, statistics, and rows by their key")
+    diff.add_argument("before", help=AT)
+    diff.add_argument("after", nargs="?", help="SNAPSHOT, TAG or TIME; by default the newest snapshot")
+    diff.add_argument("--key", action="append", default=[], help="a column to tell rows by; may be given several times")
+    tag = _verb(of, "tag", "tables", "tag", "name a snapshot: what a tag names is kept")
+    tag.add_argument("table", help=AT)
+    tag.add_argument("tag", help="letters, digits, `.`, `_` and `-`")
+    tag.add_argument("--force", action="store_true", help="move a tag that names another snapshot")
+    tag.add_argument("--remove", action="store_true", help="take the tag away")
+    export = _verb(of, "export", "tables", "export", "copy a snapshot out for others")
+    export.add_argument("table", help=AT)
+    export.add_argument("folder", help="a folder that is new")
+    export.add_argument("--format", choices=("parquet", "iceberg"), default="parquet", help="default: parquet")
+    sql = _verb(of, "sql", "tables", "sql", "the rows of one SELECT over tables")
+    sql.add_argument("text", help='e.g. "select origin, count(*) from flights.source group by origin"; a snapshot: from "flights.source@5"')
+    sql.add_argument("--limit", type=int, default=40, help="how many rows are shown (default: 40)")
+    sql.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first rows are shown")
 
 
 def _model_verbs(verbs: argparse._SubParsersAction) -> None:

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from raypipe.cli.rows import print_rows, write_rows
 from raypipe.core.errors import ConfigError, DataError
 from raypipe.pipeline.reach import model
 
@@ -24,12 +25,12 @@ def predict(options: argparse.Namespace) -> int:
     for name in answers.column_names:
         rows = rows.append_column(name, answers.column(name))
     if options.output:
-        _write(rows, Path(options.output))
+        write_rows(rows, Path(options.output))
         print(f"{rows.num_rows:,} rows with predictions written to {options.output}")
     elif options.json:
         print(json.dumps(answers.to_pylist()))
     else:
-        _print(rows)
+        print_rows(options, rows, ROWS_SHOWN)
     return 0
 
 
@@ -54,27 +55,3 @@ def _read(path: Path) -> pa.Table:
     except (pa.ArrowInvalid, OSError) as error:
         raise DataError(f"{path}: cannot be read: {error}") from None
     raise ConfigError(f"{path}: expected a .parquet, .csv, .json or .jsonl file.")
-
-
-def _write(rows: pa.Table, path: Path) -> None:
-    if path.suffix not in (".parquet", ".csv"):
-        raise ConfigError(f"{path}: expected a .parquet or .csv file to write.")
-    # Written beside and renamed: nobody reads half a file, and a failed write leaves the old one.
-    beside = path.with_name(f".{path.name}.part")
-    if path.suffix == ".parquet":
-        import pyarrow.parquet as pq
-
-        pq.write_table(rows, beside, write_page_checksum=True)
-    else:
-        from pyarrow import csv
-
-        csv.write_csv(rows, beside)
-    beside.rename(path)
-
-
-def _print(rows: pa.Table) -> None:
-    import polars as pl
-
-    print(pl.from_arrow(rows.slice(0, ROWS_SHOWN)))
-    if rows.num_rows > ROWS_SHOWN:
-        print(f"{rows.num_rows:,} rows; -o FILE writes them all")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import sys
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +12,8 @@ from rich.console import Console
 from rich.text import Text
 
 if TYPE_CHECKING:
+    import argparse
+
     from raypipe.core.artifact import Artifact, Json
     from raypipe.pipeline.driver import StepEvent
     from raypipe.pipeline.node import Pipeline
@@ -110,6 +114,32 @@ def result_json(result: RunResult) -> dict[str, Json]:
     }
     fields: dict[str, Any] = {"run": result.id, "pipeline": result.pipeline, "state": result.state, "exit_code": result.exit_code}
     return {**fields, "error": result.error or None, "seconds": round(result.seconds, 3), "steps": steps}
+
+
+def show_rows(options: argparse.Namespace, values: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> int:
+    """A table for a person, `values` as JSON for a machine; `empty` is said where there are no rows."""
+    from rich.table import Table
+
+    if options.json:
+        print(json.dumps(values, indent=2, default=str))
+        return 0
+    shown = Table(box=None, header_style="bold", pad_edge=False)
+    for head in heads:
+        numeric = head in ("snapshot", "rows", "files", "size", "version", "AUC", "time", "exit")
+        shown.add_column(head, justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        shown.add_row(*map(str, row))
+    console().print(shown if shown.row_count else empty)
+    return 0
+
+
+def size_text(size: float) -> str:
+    """`512 B`, `37.2 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"
 
 
 def _line(name: str, width: int, state: str, figures: str, why: str) -> Text:

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.artifact import Table
-from raypipe.core.errors import DataError
 from raypipe.pipeline.plan import Scene, open_scene
 
 if TYPE_CHECKING:
@@ -16,13 +15,16 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from raypipe.bundle.bundle import Bundle
+    from raypipe.data.lake.snapshot import Snapshot
 
 
 @dataclass(frozen=True)
 class Reached:
     """One snapshot of a table, to be read in the form that is wanted."""
 
+    snapshot: Snapshot
     artifact: Table
+    """What the step that made the snapshot says of it: its exact columns, its split."""
     scene: Scene
 
     def to_arrow(self, columns: Sequence[str] | None = None, part: str | None = None) -> pa.Table:
@@ -45,19 +47,63 @@ class Reached:
 
         return to_dataset(self.scene.store, fragments(self.scene.ledger, self.artifact), columns)
 
+    def head(self, num_rows: int) -> pa.Table:
+        """Its first rows, read from no more row groups than that takes."""
+        import pyarrow as pa
 
-def table(name: str, snapshot: int | None = None, project_path: Path | str | None = None) -> Reached:
-    """`flights.source`: its newest snapshot, or the one of that number. Raises DataError that lists what there is."""
-    from raypipe.data.table import snapshots
+        from raypipe.data.table import TableSchema, fragments, read_batches
 
+        found, missing = [TableSchema.from_json(self.artifact.schema).arrow.empty_table()], num_rows
+        for rows in read_batches(self.scene.store, fragments(self.scene.ledger, self.artifact)):
+            found.append(rows.slice(0, missing))
+            missing -= found[-1].num_rows
+            if missing <= 0:
+                break
+        return pa.concat_tables(found)
+
+
+def table(name: str, at: str | int | None = None, project_path: Path | str | None = None) -> Reached:
+    """`flights.source`: its newest snapshot; `at`, or behind an `@` of the name, is a snapshot's number, a tag, or a time
+    (`2026-11-01T00:00Z`: the newest snapshot by then). Raises DataError that lists what there is."""
     scene = open_scene(project_path)
-    found = snapshots(scene.ledger, name)
-    chosen = next((s for s in found if snapshot in (None, s.id)), None)
-    if chosen is None:
-        raise DataError(f"table '{name}' has no snapshot {snapshot}; it has {', '.join(str(s.id) for s in found[:10])}.")
+    if at is None:
+        name, _, spec = name.partition("@")
+        at = spec or None
+    return reached(scene, name, at)
+
+
+def reached(scene: Scene, name: str, at: str | int | None) -> Reached:
+    """The same in a scene that is open."""
+    from dataclasses import replace
+
+    from raypipe.data.lake import snapshot
+
+    with scene.ledger.reading() as connection:
+        chosen = snapshot.at(connection, scene.ledger.project, name, at)
     artifact = scene.ledger.artifact(chosen.artifact)
     assert isinstance(artifact, Table), "the catalog names the artifact that made the snapshot"
-    return Reached(artifact, scene)
+    return Reached(chosen, replace(artifact, figures={**artifact.figures, "table": chosen.name, "snapshot": chosen.id}), scene)
+
+
+def sql(text: str, project_path: Path | str | None = None) -> pa.Table:
+    """The rows of one SELECT over the project's tables: `select origin, count(*) from flights.source group by origin`.
+
+    A snapshot, tag or time is quoted with the name: `"flights.source@5"`. DataError where it is no SELECT, or no such table is there.
+    """
+    return queried(open_scene(project_path), text)[0]
+
+
+def queried(scene: Scene, text: str, limit: int | None = None) -> tuple[pa.Table, list[str]]:
+    """The same in a scene that is open, with what a person should know of the rows."""
+    from raypipe.data.query import Queried, select
+    from raypipe.data.table import TableSchema, fragments
+
+    def find(name: str) -> Queried:
+        name, _, at = name.partition("@")
+        found = reached(scene, name, at or None).artifact
+        return Queried(TableSchema.from_json(found.schema).arrow, fragments(scene.ledger, found))
+
+    return select(scene.store, text, find, limit)
 
 
 def model(ref: str, project_path: Path | str | None = None) -> Bundle:

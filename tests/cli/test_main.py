@@ -98,7 +98,7 @@ def test_one_run_one_table_one_model(churn: Path, capsys: pytest.CaptureFixture[
     (run,) = json.loads(capsys.readouterr().out)
     assert main(["runs", run["id"]]) == 0
     assert "infra_validate" in capsys.readouterr().out
-    assert main(["tables", "churn.source"]) == 0
+    assert main(["tables", "show", "churn.source"]) == 0
     assert "customer_id" in capsys.readouterr().out
     assert main(["models", "churn@champion"]) == 0
     assert "average precision" in capsys.readouterr().out
