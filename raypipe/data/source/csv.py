@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import ClassVar
 
 import pyarrow as pa
 
 from raypipe.core.step import Look
 from raypipe.data.source.files import FilePiece, new_files, path_problems, read_file
+from raypipe.data.source.location import Location
+from raypipe.data.source.partitions import partition_problems
 from raypipe.data.source.piece import Limit, New, Progress
 from raypipe.data.types import is_type, parse_type
 
 
 @dataclass(frozen=True)
 class Csv:
-    """CSV files in UTF-8 with a header line. A contract's types are taken; without one they are guessed from the first file."""
+    """CSV files in UTF-8 with a header line, compressed or not. A contract's types are taken; without one the first file's are guessed."""
 
     revision: ClassVar[int] = 1
-    suffixes: ClassVar[tuple[str, ...]] = (".csv", ".tsv", ".txt")
+    suffixes: ClassVar[tuple[str, ...]] = tuple(f"{kind}{packed}" for kind in (".csv", ".tsv", ".txt") for packed in ("", ".gz", ".zst"))
 
     path: str
-    """A file, a folder (with those below it) or a pattern, relative to the project's folder."""
+    """A file, a folder (with those below it) or a pattern, relative to the project's folder; or a URL: s3, gs, abfss, http, https."""
     columns: list[str] | None = None
     """The columns to read; null: all."""
     types: dict[str, str] = field(default_factory=dict)
@@ -32,10 +33,12 @@ class Csv:
     """What stands for a missing value, quoted or not."""
     delimiter: str = ","
     """What stands between two values: one character."""
+    partitions: dict[str, str | None] = field(default_factory=dict)
+    """Column that folders such as `year=2013` state -> its Arrow type; null: not read."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        found = path_problems(self.path, self.columns)
+        found = path_problems(self.path, self.columns) + partition_problems(self.partitions, self.columns)
         found += [
             f"types.{name}: '{type}' is no type, e.g. int64, float64, string" for name, type in self.types.items() if not is_type(type)
         ]
@@ -47,12 +50,11 @@ class Csv:
     def batches(self, piece: FilePiece, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         return read_file(self, piece, types)
 
-    def read(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    def read(self, file: Location, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         from raypipe.data.source.csv_text import read
 
         wanted = {**types, **{name: parse_type(type) for name, type in self.types.items()}}
-        return read(path, wanted, self.columns, self.null_values, self.delimiter)
+        return read(file, wanted, self.columns, self.null_values, self.delimiter)
 
-    def has_rows(self, path: Path) -> bool:
-        with path.open("rb") as file:
-            return sum(1 for line, _ in zip((line for line in file if line.strip()), range(2), strict=False)) > 1
+    def has_rows(self, file: Location) -> bool:
+        return sum(1 for line, _ in zip((line for line in file.lines() if line.strip()), range(2), strict=False)) > 1

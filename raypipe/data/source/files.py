@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import glob
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -15,7 +15,14 @@ import pyarrow as pa
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Look
 from raypipe.data.names import column_problems
+from raypipe.data.source.listing import list_below, name_of
+from raypipe.data.source.location import Found, Location, reading
+from raypipe.data.source.partitions import refuse_unasked, with_columns
 from raypipe.data.source.piece import Limit, New, Progress
+from raypipe.data.source.url import is_url, url_problems
+
+NUM_READERS = 8
+"""Files of an object store that are fetched at once for their digests."""
 
 
 @dataclass(frozen=True)
@@ -23,11 +30,11 @@ class SourceFile:
     """One file of a source, as it was found."""
 
     path: str
-    """Relative to the project's folder where it lies inside."""
+    """Relative to the project's folder where it lies inside; of an object store or web server the URL."""
     size: int
     """Bytes."""
     mtime_ns: int
-    """Only spares reading the file again for its digest."""
+    """Only spares reading the file again for its digest; -1 where its place does not tell."""
     sha256: str
 
 
@@ -37,7 +44,7 @@ class FilePiece:
 
     file: SourceFile
     where: str
-    """Its whole path."""
+    """Its whole path, or its URL."""
 
     @property
     def name(self) -> str:
@@ -49,18 +56,19 @@ class FilePiece:
 
 
 class FileSource(Protocol):
-    """A source of files: its `new` and `batches` are `new_files` and `read_file`."""
+    """A source of files: its `new` and `batches` are `new_files` and `read_file`. It may have `partitions`, columns that folders state."""
 
     suffixes: ClassVar[tuple[str, ...]]
+    """How the names of its files end, in small letters; an empty one: any name will do."""
 
     @property
     def path(self) -> str: ...
 
-    def read(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    def read(self, file: Location, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         """The file's rows in batches, at least one; `types` are those wanted, for formats that have none of their own."""
         ...
 
-    def has_rows(self, path: Path) -> bool: ...
+    def has_rows(self, file: Location) -> bool: ...
 
 
 def new_files(source: FileSource, look: Look, progress: Progress, limit: Limit | None = None) -> New:
@@ -89,17 +97,14 @@ def new_files(source: FileSource, look: Look, progress: Progress, limit: Limit |
 def read_file(source: FileSource, piece: FilePiece, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
     """The file's rows in batches, the first of which may have none. DataError with the file's name where it is broken, or is not the
     file (any more) that was listed."""
-    path = Path(piece.where)
-    try:
-        _refuse_changed(path, piece.file)
-        yield from source.read(path, types)
-        _refuse_changed(path, piece.file)
-    except DataError as error:
-        raise DataError("\n".join(f"{piece.name}: {line}" for line in str(error).splitlines())) from None
-    except (pa.ArrowException, OSError) as error:
-        kind = type(source).__name__
-        said = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
-        raise DataError(f"{piece.name}: cannot be read as {kind}: {said}. It may be cut off or damaged: fetch it again.") from None
+    location = Location(piece.where, piece.name)
+    partitions = _partitions(source)
+    own = {name: type for name, type in types.items() if name not in partitions}
+    with reading(piece.name, type(source).__name__):
+        _refuse_changed(location, piece.file)
+        for rows in source.read(location, own):
+            yield with_columns(rows, partitions, piece.name)
+        _refuse_changed(location, piece.file)
 
 
 def list_files(source: FileSource, project_path: Path, known: Mapping[str, SourceFile]) -> list[SourceFile]:
@@ -108,12 +113,15 @@ def list_files(source: FileSource, project_path: Path, known: Mapping[str, Sourc
     DataError with everything that is wrong: a path that is not there, a folder or pattern without files, files of another kind, empty
     files.
     """
-    paths = _paths(source, project_path)
-    names = {path: _name(path, project_path) for path in paths}
-    empty = [f"{names[path]}: the file is empty (0 bytes)" for path in paths if not path.stat().st_size]
+    root, found = list_below(source.path, project_path)
+    below = [file.where[len(root) + 1 :] for file in found]
+    _refuse_others(source, below)
+    refuse_unasked(source.path, below, _partitions(source))
+    names = [name_of(file.where, project_path) for file in found]
+    empty = [f"{name}: the file is empty (0 bytes)" for name, file in zip(names, found, strict=True) if not file.size]
     if empty:
         raise DataError("\n".join(empty))
-    return [_described(path, names[path], known) for path in paths]
+    return _described(found, names, known)
 
 
 def state(files: Sequence[SourceFile]) -> str:
@@ -122,8 +130,8 @@ def state(files: Sequence[SourceFile]) -> str:
 
 
 def path_problems(path: str, columns: list[str] | None) -> list[str]:
-    found = [] if path else ["path is empty, expected a file, a folder or a pattern"]
-    found += [f"path is {path}: sources are read from the file system, mount or copy it"] if "://" in path else []
+    found = [] if path else ["path is empty, expected a file, a folder, a pattern or a URL"]
+    found += url_problems(path) if is_url(path) else []
     if columns is None:
         return found
     return found + column_problems(columns)
@@ -135,60 +143,57 @@ def require(columns: Sequence[str] | None, names: Sequence[str]) -> None:
         raise DataError("\n".join(missing))
 
 
-def _paths(source: FileSource, project_path: Path) -> list[Path]:
-    whole = project_path / source.path
-    if whole.is_file():
-        return [whole]
-    inside = whole.rglob("*") if whole.is_dir() else map(Path, glob.glob(str(whole), recursive=True))
-    found = sorted(path for path in inside if path.is_file() and not _is_hidden(path, whole))
-    if not found:
-        what = "the folder holds no file" if whole.is_dir() else "there is no such file or folder, and nothing matches it as a pattern"
-        raise DataError(f"{source.path}: {what} (looked in {project_path})")
-    _refuse_others(source, found)
-    _refuse_partitions(source, whole, found)
-    return found
+def _partitions(source: FileSource) -> Mapping[str, str | None]:
+    return getattr(source, "partitions", {})
 
 
-def _is_hidden(path: Path, whole: Path) -> bool:
-    """As Spark and Arrow have it: what begins with . or _ is no data."""
-    parts = path.relative_to(whole).parts if whole.is_dir() else (path.name,)
-    return any(part.startswith((".", "_")) for part in parts)
+def _refuse_others(source: FileSource, below: Sequence[str]) -> None:
+    """One file that is named outright may have any suffix."""
+    other = [name for name in below if name and not name.lower().endswith(source.suffixes)]
+    if not other:
+        return
+    kind, first = type(source).__name__, other[0].rpartition("/")[2]
+    told = f"{first} is no {kind} file" if len(other) == 1 else f"{len(other)} files are no {kind}, the first is {first}"
+    raise DataError(f"{source.path}: {told}. Name a pattern, e.g. {source.path.rstrip('/')}/*{source.suffixes[0]}")
 
 
-def _refuse_others(source: FileSource, found: Sequence[Path]) -> None:
-    other = [path.name for path in found if path.suffix.lower() not in source.suffixes]
-    if other:
-        files = (
-            f"{other[0]} is no {type(source).__name__} file" if len(other) == 1 else f"{len(other)} files are no {type(source).__name__}"
-        )
-        first = "" if len(other) == 1 else f", the first is {other[0]}"
-        raise DataError(f"{source.path}: {files}{first}. Name a pattern, e.g. {source.path.rstrip('/')}/*{source.suffixes[0]}")
+def _described(found: Sequence[Found], names: Sequence[str], known: Mapping[str, SourceFile]) -> list[SourceFile]:
+    """With digests: those that are known, or of the content."""
+    made: list[SourceFile | None] = []
+    for name, file in zip(names, found, strict=True):
+        before = known.get(name)
+        same = before and file.mtime_ns != -1 and (before.size, before.mtime_ns) == (file.size, file.mtime_ns)
+        made.append(before if same else None)
+    missing = [number for number, file in enumerate(made) if file is None]
+    for number, digest in zip(missing, _digests([Location(found[n].where, names[n]) for n in missing]), strict=True):
+        made[number] = SourceFile(names[number], found[number].size, found[number].mtime_ns, digest)
+    return [file for file in made if file]
 
 
-def _refuse_partitions(source: FileSource, whole: Path, found: Sequence[Path]) -> None:
-    """A folder named `year=2013` holds a column that is in no file."""
-    named = [part for path in found if whole.is_dir() for part in path.relative_to(whole).parts[:-1] if "=" in part]
-    if named:
-        raise DataError(
-            f"{source.path}: folders such as {named[0]} state a column by their name, which is not read: write it into the files"
-        )
+def _digests(files: Sequence[Location]) -> Iterable[str]:
+    """An object store is slow to answer and wide: several files at once."""
+    if not files or not files[0].is_remote:
+        return map(_digest, files)
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(NUM_READERS) as pool:
+        return list(pool.map(_digest, files))
 
 
-def _name(path: Path, project_path: Path) -> str:
-    return path.relative_to(project_path).as_posix() if path.is_relative_to(project_path) else path.as_posix()
-
-
-def _described(path: Path, name: str, known: Mapping[str, SourceFile]) -> SourceFile:
-    found, before = path.stat(), known.get(name)
-    if before and (before.size, before.mtime_ns) == (found.st_size, found.st_mtime_ns):
-        return before
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return SourceFile(name, found.st_size, found.st_mtime_ns, digest)
+def _digest(file: Location) -> str:
+    sha256 = hashlib.sha256()
+    with reading(file.name, "file"):
+        for piece in file.raw(1 << 20):
+            sha256.update(piece)
+    return sha256.hexdigest()
 
 
 def _piece(file: SourceFile, look: Look) -> FilePiece:
-    return FilePiece(file, str(look.project_path / file.path))
+    return FilePiece(file, _where(file, look.project_path))
+
+
+def _where(file: SourceFile, project_path: Path) -> str:
+    return file.path if is_url(file.path) else os.path.join(project_path, file.path)
 
 
 def _digest_of(file: SourceFile | None) -> str:
@@ -213,13 +218,13 @@ def _doubles(source: FileSource, project_path: Path, files: Sequence[SourceFile]
     for file in sorted(files, key=lambda file: file.path in new):
         first.setdefault(file.sha256, file.path)
     doubles = [file for file in files if file.path in new and first[file.sha256] != file.path]
-    return {file.path: first[file.sha256] for file in doubles if source.has_rows(project_path / file.path)}
+    return {file.path: first[file.sha256] for file in doubles if source.has_rows(Location(_where(file, project_path), file.path))}
 
 
-def _refuse_changed(path: Path, file: SourceFile) -> None:
+def _refuse_changed(location: Location, file: SourceFile) -> None:
     """Size and mtime only: the digest was taken a moment ago."""
-    if not path.exists():
+    found = location.found()
+    if found is None:
         raise DataError("was there when the run began, and is not any more. Run again.")
-    found = path.stat()
-    if (found.st_size, found.st_mtime_ns) != (file.size, file.mtime_ns):
+    if (found.size, found.mtime_ns) != (file.size, file.mtime_ns):
         raise DataError("is being written: it has changed since the run began. Run again when it is complete.")

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from pathlib import Path
-from typing import ClassVar
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
 
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
 from raypipe.core.step import Look
 from raypipe.data.source.files import FilePiece, new_files, path_problems, read_file, require
+from raypipe.data.source.location import Location
+from raypipe.data.source.partitions import partition_problems
 from raypipe.data.source.piece import BATCH_ROWS, Limit, New, Progress
 
 
@@ -23,13 +24,15 @@ class Parquet:
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
     path: str
-    """A file, a folder (with those below it) or a pattern, relative to the project's folder."""
+    """A file, a folder (with those below it) or a pattern, relative to the project's folder; or a URL: s3, gs, abfss, http, https."""
     columns: list[str] | None = None
-    """The columns to read; null: all."""
+    """The columns to read; null: all. Of a remote file no others are fetched."""
+    partitions: dict[str, str | None] = field(default_factory=dict)
+    """Column that folders such as `year=2013` state -> its Arrow type; null: not read."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
-        return path_problems(self.path, self.columns)
+        return path_problems(self.path, self.columns) + partition_problems(self.partitions, self.columns)
 
     def new(self, look: Look, progress: Progress, limit: Limit | None = None) -> New:
         return new_files(self, look, progress, limit)
@@ -37,22 +40,28 @@ class Parquet:
     def batches(self, piece: FilePiece, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         return read_file(self, piece, types)
 
-    def read(self, path: Path, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
+    def read(self, file: Location, types: Mapping[str, pa.DataType]) -> Iterator[pa.Table]:
         import pyarrow.parquet as pq
 
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            schema = file.schema_arrow.remove_metadata()
+        with pq.ParquetFile(file.open(), page_checksum_verification=True, pre_buffer=file.is_remote) as opened:
+            schema = opened.schema_arrow.remove_metadata()
             require(self.columns, schema.names)
             names = self.columns or schema.names
             yield schema.empty_table().select(names)
             num_rows = 0
-            for batch in file.iter_batches(BATCH_ROWS, columns=names, use_threads=False):
+            for batch in _batches(opened, names, file.is_remote):
                 num_rows += batch.num_rows
                 yield pa.Table.from_batches([batch]).select(names).replace_schema_metadata(None)
-            if num_rows != file.metadata.num_rows:
-                raise DataError(f"{num_rows:,} rows could be read, the file says that it has {file.metadata.num_rows:,}")
+            if num_rows != opened.metadata.num_rows:
+                raise DataError(f"{num_rows:,} rows could be read, the file says that it has {opened.metadata.num_rows:,}")
 
-    def has_rows(self, path: Path) -> bool:
+    def has_rows(self, file: Location) -> bool:
         import pyarrow.parquet as pq
 
-        return pq.read_metadata(path).num_rows > 0
+        return pq.read_metadata(file.open()).num_rows > 0
+
+
+def _batches(file: Any, names: Sequence[str], is_remote: bool) -> Iterator[pa.RecordBatch]:
+    """Of a remote file a row group is fetched at a time, in as few requests as its columns allow."""
+    for groups in [[n] for n in range(file.num_row_groups)] if is_remote else [list(range(file.num_row_groups))]:
+        yield from file.iter_batches(BATCH_ROWS, groups, columns=names, use_threads=False)

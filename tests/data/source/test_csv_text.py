@@ -6,12 +6,13 @@ import pytest
 from raypipe.core.errors import DataError
 from raypipe.data.source import csv_text
 from raypipe.data.source.csv import Csv
+from raypipe.data.source.location import Location
 
 
 def read(tmp_path, text, types=None, **settings):
     path = tmp_path / "a.csv"
     path.write_bytes(text if isinstance(text, bytes) else text.encode())
-    return pa.concat_tables(list(Csv("a.csv", **settings).read(path, types or {})))
+    return pa.concat_tables(list(Csv("a.csv", **settings).read(Location(str(path)), types or {})))
 
 
 def told(tmp_path, text, types=None, **settings):

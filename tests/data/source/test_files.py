@@ -89,7 +89,10 @@ def test_files_of_another_kind_are_not_passed_over(project):
 def test_folders_that_state_a_column_are_not_passed_over(project):
     (project / "data" / "year=2013").mkdir()
     write(project / "data" / "year=2013" / "a.parquet")
-    assert "folders such as year=2013 state a column by their name, which is not read" in told(Parquet("data"), project)
+    assert told(Parquet("data"), project) == (
+        "data: folders such as year=2013 state a column by their name: ask for it with partitions: {year: int64}, "
+        "or leave it out with partitions: {year: null}"
+    )
 
 
 def test_empty_files_are_named_all_at_once(project):
@@ -208,7 +211,8 @@ def test_a_file_that_is_still_being_written_is_refused(project):
     ("source", "text"),
     [
         (Parquet(""), "path is empty"),
-        (Parquet("s3://bucket/a"), "path is s3://bucket/a: sources are read from the file system"),
+        (Parquet("a", partitions={"year": "int"}), "partitions.year: 'int' is no type"),
+        (Parquet("a", columns=["year"], partitions={"year": "int64"}), "columns names 'year', which partitions adds"),
         (Parquet("a", columns=[]), "columns is empty"),
         (Csv("a", delimiter=";;"), "delimiter is ';;', expected one character"),
         (Csv("a", types={"x": "int"}), "types.x: 'int' is no type"),

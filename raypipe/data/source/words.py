@@ -1,0 +1,31 @@
+"""What a library says of a place that cannot be read, in one line and without credentials."""
+
+from __future__ import annotations
+
+import os
+import re
+
+_SECRETS = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|CONNECTION_STRING", re.IGNORECASE)
+_OF_THE_PLACE = re.compile(r"AWS Error|curlCode|google::cloud|CURL error|Azure|timed? ?out|[Cc]onnection|Couldn't connect")
+_IN_QUERY = re.compile(r"(?<=[?&])[^\s'\"]+")
+
+
+def said(error: BaseException) -> str:
+    """The first line of its text; what the environment names a secret, and what URLs have behind a `?`, is left out."""
+    if isinstance(error, OSError) and error.errno and error.strerror:
+        return error.strerror.lower()
+    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    return scrubbed(text.partition(". Detail: ")[0])
+
+
+def scrubbed(text: str) -> str:
+    """The text without any value of an environment variable that is named like a secret, and without the options of URLs."""
+    values = {value for name, value in os.environ.items() if len(value) >= 6 and _SECRETS.search(name)}
+    for value in sorted(values, key=len, reverse=True):
+        text = text.replace(value, "***")
+    return re.sub(r"(?<=://)[^/@\s']+:[^/@\s']+@", "***@", _IN_QUERY.sub("***", text))
+
+
+def is_of_the_place(error: BaseException) -> bool:
+    """Whether the store, not the file, is what failed."""
+    return isinstance(error, ConnectionError | TimeoutError) or bool(_OF_THE_PLACE.search(str(error)))
