@@ -151,7 +151,7 @@ def _test(column: str, op: str, value: Any, schema: pa.Schema) -> Test:
     many = op in ("in", "not in")
     if many and (isinstance(value, str | bytes) or not isinstance(value, Sequence)):
         raise DataError(f"{value!r} is no list of values")
-    return Test(column, type_, op, pa.array([_scalar(v, plain) for v in (value if many else [value])], _literal_type(plain)))
+    return Test(column, type_, op, pa.array([_scalar(v, plain) for v in (value if many else [value])], literal_type(plain)))
 
 
 def _incomparable(type_: pa.DataType, op: str) -> str | None:
@@ -168,7 +168,7 @@ def _incomparable(type_: pa.DataType, op: str) -> str | None:
     return f"the column is {type_name(type_)}, which can be {'tested for null only' if nested else 'compared by = and != only'}"
 
 
-def _literal_type(type_: pa.DataType) -> pa.DataType:
+def literal_type(type_: pa.DataType) -> pa.DataType:
     """Views and halves have few functions in Arrow: they are compared as what holds the same values."""
     is_ = pa.types
     if is_.is_string_view(type_):
@@ -184,7 +184,7 @@ def _literal_type(type_: pa.DataType) -> pa.DataType:
 
 def _comparable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
     plain = value_type(column.type)
-    type_ = _literal_type(plain)
+    type_ = literal_type(plain)
     return column if column.type == type_ else column.cast(plain).cast(type_)
 
 
@@ -205,7 +205,7 @@ def _scalar(value: Any, type_: pa.DataType) -> Any:
 
 def _cast(value: Any, type_: pa.DataType) -> Any:
     is_ = pa.types
-    literal = _literal_type(type_)
+    literal = literal_type(type_)
     if is_.is_time(type_) and isinstance(value, str):
         value = datetime.time.fromisoformat(value)
     if is_.is_decimal(type_) and isinstance(value, int | float):

@@ -34,8 +34,8 @@ from raypipe.data.lake.snapshot import Mode, Snapshot, foreign, newest_of, refus
 from raypipe.data.lake.statements import At
 from raypipe.data.positions import Deletes
 
-Reaches = Callable[[int, Stats], bool]
-"""Whether a file of so many rows, with such statistics, may hold rows that a change was computed from."""
+Reaches = Callable[[Stats, int], bool]
+"""Whether a file with such statistics, of so many rows, may hold rows that a change was computed from."""
 
 
 @dataclass(frozen=True)
@@ -158,11 +158,11 @@ def _check(connection: Connection, change: Change, newest: Snapshot | None) -> N
                 f"table {change.name}: its columns were changed by snapshot {newest.id} meanwhile. Run again: nothing was written."
             )
         raise DataError(f"table {change.name}: rows with other columns or types than snapshot {newest.id} has cannot be appended to it")
-    if newest and moved and change.before:
-        _check_files(connection, change, change.before, newest)
+    if newest and moved:
+        _check_files(connection, change, newest)
 
 
-def _check_files(connection: Connection, change: Change, before: Snapshot, newest: Snapshot) -> None:
+def _check_files(connection: Connection, change: Change, newest: Snapshot) -> None:
     touched = {f.id or 0: f.deletes.id if f.deletes else None for f in (*change.ended, *(f for f, _ in change.deletes))}
     if touched:
         live = _live(connection, newest.table_id)
@@ -172,15 +172,16 @@ def _check_files(connection: Connection, change: Change, before: Snapshot, newes
                 _told(change, newest, f"{len(lost)} of the files that this {change.mode} touches were rewritten or had rows deleted")
             )
     if change.reaches:
-        met = [path for path, rows, stats in _added(connection, newest.table_id, change.schema, before.id) if change.reaches(rows, stats)]
+        since = change.before.id if change.before else 0
+        met = sum(change.reaches(stats, rows) for _, rows, stats in _added(connection, newest.table_id, change.schema, since))
         if met:
-            raise Conflict(_told(change, newest, f"{len(met)} files were added that may hold rows that this {change.mode} is about"))
+            raise Conflict(_told(change, newest, f"{met} files were added that may hold rows that this {change.mode} is about"))
 
 
 def _told(change: Change, newest: Snapshot, what: str) -> str:
-    since = change.before.id if change.before else 0
+    since = f"snapshot {change.before.id}" if change.before else "no snapshot"
     return (
-        f"table {change.name}: this was computed from snapshot {since}; up to snapshot {newest.id}, which is the newest, {what}. "
+        f"table {change.name}: this was computed from {since}; up to snapshot {newest.id}, which is the newest, {what}. "
         "Run again: nothing was written."
     )
 
