@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import json
 import shutil
+import statistics
 import sys
 import tempfile
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cluster
+import table_work
 from claim import Claim, interleaved, main, ratio, spread
+
+from raypipe.core.artifact import Table
+from raypipe.core.step import Work
+from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.table import TableSchema, fragments, latest, made, read, read_fragments, snapshots
 
 WORK = Path(__file__).with_name("table_work.py")
 NUM_CPUS = 4
@@ -41,6 +49,10 @@ class Bench:
 def measure(quick: bool) -> Iterator[Claim]:
     with tempfile.TemporaryDirectory() as folder, cluster.warm(NUM_CPUS, WORKERS) as ray:
         yield from _scans(Bench(Path(folder), ray, 500_000 if quick else 5_000_000), 1 if quick else 5)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _commits(Path(folder), 60 if quick else 300)
+    with tempfile.TemporaryDirectory() as folder:
+        yield from _history(Path(folder), 500 if quick else 10_000)
 
 
 def _scans(bench: Bench, rounds: int) -> Iterator[Claim]:
@@ -52,6 +64,65 @@ def _scans(bench: Bench, rounds: int) -> Iterator[Claim]:
     yield Claim("reading it over ray.data.read_parquet", ratio(found, "raypipe", "Ray"), 0.35, detail=spread(found, "CPU-s"))
     ours, theirs = bench.said["read_raypipe"], bench.said["read_ray"]
     yield Claim("difference of the two sums", abs(ours["sum"] - theirs["sum"]), 1e-3, "", detail=f"{ours} and {theirs}")
+
+
+def _commits(folder: Path, number: int) -> Iterator[Claim]:
+    """Appends of 10,000 rows, each published as a step does it, the fragment's writing apart; then all of them read."""
+    at = table_work.work(folder)
+    times = [_append(at, n, 10_000) for n in range(number)]
+    first, last = statistics.median(times[:20]), statistics.median(times[-20:])
+    detail = f"first 20 {first * 1e3:.2f} ms, last 20 {last * 1e3:.2f} ms"
+    yield Claim(f"the last of {number} commits over the first", last / first, 2, detail=detail)
+    small = fragments(at.ledger, _newest(at))
+    one = [write_fragment(at.store, "one.parquet", read_fragments(at.store, small, table_work.piece(0, 1).schema))]
+    yield from _reads("reading them over the same rows in one file", at, small, one, 3)
+    at.ledger.close()
+
+
+def _reads(name: str, at: Work, ours: Sequence[Fragment], theirs: Sequence[Fragment], bound: float) -> Iterator[Claim]:
+    schema = table_work.piece(0, 1).schema
+
+    def read(parts: Sequence[Fragment]) -> float:
+        began = time.process_time()
+        read_fragments(at.store, parts, schema)
+        return time.process_time() - began
+
+    found = interleaved(7, {"ours": lambda: read(ours), "one file": lambda: read(theirs)})
+    yield Claim(name, ratio(found, "ours", "one file"), bound, detail=spread(found, "CPU-s"))
+
+
+def _history(folder: Path, number: int) -> Iterator[Claim]:
+    """As many snapshots of one row; then what a person waits for: the log, and the first snapshot's rows. In-process, imports done."""
+    at = table_work.work(folder)
+    for n in range(number):
+        _append(at, n, 1)
+    began = time.perf_counter()
+    assert len(snapshots(at.ledger, "bench.rows")) == number
+    yield Claim(f"the log of {number:,} snapshots", time.perf_counter() - began, 1, "s")
+    first = snapshots(at.ledger, "bench.rows")[-1]
+    began = time.perf_counter()
+    artifact = at.ledger.artifact(first.artifact)
+    assert isinstance(artifact, Table)
+    assert read(at.ledger, at.store, artifact).num_rows == 1
+    yield Claim("reading the first of them", time.perf_counter() - began, 1, "s")
+    at.ledger.close()
+
+
+def _append(at: Work, number: int, num_rows: int) -> float:
+    """Seconds from the written fragment to the published snapshot, its name made durable included."""
+    rows = table_work.piece(number, num_rows)
+    fragment = write_fragment(at.store, f"{at.path}/{number}.parquet", rows)
+    began = time.perf_counter()
+    change = made(at, "bench.rows", TableSchema(rows.schema), [fragment], mode="append", before=latest(at.ledger, "bench.rows"))
+    table_work.publish(at, change)
+    return time.perf_counter() - began
+
+
+def _newest(at: Work) -> Table:
+    found = at.ledger.nearest("bench", "rows")
+    assert found
+    assert isinstance(found[0], Table)
+    return found[0]
 
 
 if __name__ == "__main__":
