@@ -87,9 +87,7 @@ def _match(match: str, real: str, path: str) -> Found | None:
 def _refuse_link(link: str, real: str, path: str) -> None:
     leads_to = os.path.realpath(link)
     if os.path.isdir(leads_to):
-        raise DataError(
-            f"{path}: {link} is a symbolic link to a folder, which is not followed. Name the folder itself as a path: {leads_to}"
-        )
+        raise DataError(f"{path}: {link} is a symbolic link to a folder, which is not followed. Name that folder as the path: {leads_to}")
     if not os.path.exists(leads_to):
         raise DataError(f"{path}: {link} is a symbolic link that leads nowhere. Remove it, or put back what it leads to")
     _refuse_outside(link, leads_to, real, path)
