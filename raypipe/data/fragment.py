@@ -50,6 +50,8 @@ class Fragment:
     """What a snapshot's files are ordered by: its number, or that of the file that it took the place of."""
     columns: str = ""
     """The digest of the columns that it was written with, field ids and all."""
+    partition: tuple[tuple[str, str | None], ...] = ()
+    """What all its rows have in common where the table is partitioned: each key (`year(at)`) with its value as text."""
     as_now: pa.Schema | None = None
     """The columns of the snapshot, with field ids, where the table had others when it was written: what its readers hand out."""
 

@@ -27,9 +27,10 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import Conflict, DataError
 from raypipe.data.conform import columns_digest
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import catalog, schemas, statements
+from raypipe.data.lake import catalog, layouts, schemas, statements
 from raypipe.data.lake.catalog import lake, lock
 from raypipe.data.lake.columns import CatalogColumn, Stats, catalog_columns, merged
+from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.snapshot import Mode, Snapshot, foreign, newest_of, refuse_foreign
 from raypipe.data.lake.statements import At
 from raypipe.data.positions import Deletes
@@ -61,6 +62,8 @@ class Change:
     """What the chain goes on with: the content of what is added, or a digest that says what is done. None of them keeps the chain."""
     chain: str | None = None
     """What the chain starts from anew; None where it goes on from the snapshot before."""
+    layout: Layout | None = None
+    """How its files lie from now on; None leaves that as it is."""
     alters: bool = False
     """Whether its columns are those of `before`, changed: the table goes on with them."""
     exact: bool = False
@@ -113,6 +116,8 @@ def commit(connection: Connection, change: Change, artifact: str) -> Snapshot:
     if not goes_on or goes_on.columns_digest != change.columns_digest:
         statements.set_columns(connection, at, table_id, change.columns)
         schemas.record(connection, table_id, at.id, change.schema)
+    if change.layout is not None and layouts.set_layout(connection, at, table_id, change.schema, change.layout):
+        statements.altered(connection, at, table_id, tell=goes_on is not None)
     base = goes_on if change.mode != "overwrite" else None
     statements.add_files(connection, at, table_id, change.schema, change.columns, _written(change))
     statements.add_deletes(connection, at, table_id, [(f.id or 0, deletes) for f, deletes in change.deletes])

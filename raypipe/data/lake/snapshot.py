@@ -12,7 +12,7 @@ from sqlalchemy import Connection, Row, and_, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.lake import catalog, schemas
+from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 
 if TYPE_CHECKING:
@@ -157,7 +157,7 @@ def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
         about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
         made.append(Fragment(*about, deletes, row.data_file_id, row.place, row.columns_digest))
         first_row += made[-1].num_live
-    return schemas.as_of(connection, snapshot, made)
+    return layouts.parted(connection, snapshot, schemas.as_of(connection, snapshot, made))
 
 
 def _delete_file(row: Row) -> tuple[str, int, int, str]:

@@ -15,7 +15,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import catalog, schemas
+from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.columns import CatalogColumn, bound_text
 from raypipe.data.lake.snapshot import Snapshot
@@ -35,6 +35,7 @@ class At:
     file_id: int
     time: datetime
     changes: list[str]
+    has_new_schema: bool = False
 
 
 def create(connection: Connection, root: str) -> None:
@@ -123,11 +124,18 @@ def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence
         connection.execute(update(lake["column"]).where(*these), {"end_snapshot": at.id})
     if new:
         connection.execute(insert(lake["column"]), new)
-    if there:
-        at.changes.append(f"altered_table:{table_id}")
-    at.schema_version += 1
-    values = {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
-    connection.execute(insert(lake["schema_versions"]), values)
+    altered(connection, at, table_id, tell=bool(there))
+
+
+def altered(connection: Connection, at: At, table_id: int, *, tell: bool = True) -> None:
+    """The snapshot has another schema than the one before, in columns or layout."""
+    if tell and (change := f"altered_table:{table_id}") not in at.changes:
+        at.changes.append(change)
+    if not at.has_new_schema:
+        at.has_new_schema = True
+        at.schema_version += 1
+        values = {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
+        connection.execute(insert(lake["schema_versions"]), values)
 
 
 def _differs(there: Any, row: dict[str, Any]) -> bool:
@@ -179,10 +187,13 @@ def add_files(
     """The files, with their statistics and the delete files that they bring along."""
     if not fragments:
         return
-    first_row = _next_row(connection, table_id)
-    rows, own, stats, deletes = [], [], [], []
+    first_row, partitions = _next_row(connection, table_id), layouts.numbers(connection, table_id, schema)
+    rows, own, stats, deletes, values = [], [], [], [], []
     for fragment in fragments:
-        rows.append(_file_row(fragment, at, table_id, first_row))
+        keys = tuple(key for key, _ in fragment.partition)
+        rows.append(_file_row(fragment, at, table_id, first_row) | {"partition_id": partitions.get(keys)})
+        if keys in partitions:
+            values += layouts.value_rows(fragment, at.file_id, table_id)
         stats_by_id = schemas.by_id(fragment.stats, schema)
         own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "columns_digest": fragment.columns, "stats": stats_by_id})
         stats += [_file_stats_row(column, fragment, at.file_id, table_id) for column in columns if column.bounds]
@@ -192,8 +203,9 @@ def add_files(
         at.file_id += 1
     connection.execute(insert(lake["data_file"]), rows)
     connection.execute(insert(catalog.fragments), own)
-    if stats:
-        connection.execute(insert(lake["file_column_stats"]), stats)
+    for table, more in (("file_column_stats", stats), ("file_partition_value", values)):
+        if more:
+            connection.execute(insert(lake[table]), more)
     add_deletes(connection, at, table_id, deletes)
     at.changes.append(f"inserted_into_table:{table_id}")
 
