@@ -145,6 +145,17 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     tag.add_argument("tag", help="letters, digits, `.`, `_` and `-`")
     tag.add_argument("--force", action="store_true", help="move a tag that names another snapshot")
     tag.add_argument("--remove", action="store_true", help="take the tag away")
+    delete = _verb(of, "delete", "tables", "delete", "delete the rows that meet conditions; earlier snapshots keep them until they expire")
+    delete.add_argument("table", help="NAME")
+    delete.add_argument("--where", required=True, help="e.g. \"carrier = 'UA' and at < '2013-02-01T00:00:00Z'\"")
+    alter = _verb(of, "alter", "tables", "alter", "change the columns from the next snapshot on; no file is written")
+    alter.add_argument("table", help="NAME")
+    alter.add_argument(
+        "--add", action="append", default=[], metavar="COLUMN:TYPE[=DEFAULT]", help="a new column, for earlier rows null or DEFAULT (JSON)"
+    )
+    alter.add_argument("--widen", action="append", default=[], metavar="COLUMN:TYPE", help="a wider type, e.g. count:int64")
+    alter.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="another name")
+    alter.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column that goes")
     export = _verb(of, "export", "tables", "export", "copy a snapshot out for others")
     export.add_argument("table", help=AT)
     export.add_argument("folder", help="a folder that is new")

@@ -5,16 +5,21 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+import shlex
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.cli.rows import print_rows, write_rows
 from raypipe.cli.terminal import console, show_rows, size_text
+from raypipe.core.errors import ConfigError
 from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.pipeline.reach import Reached, queried, reached
 
 if TYPE_CHECKING:
+    from raypipe.core.artifact import Table
+    from raypipe.core.step import Made, Work
     from raypipe.data.lake.diff import Difference
     from raypipe.data.lake.snapshot import Snapshot
 
@@ -117,6 +122,60 @@ def tag(options: argparse.Namespace) -> int:
         made = tags.make(scene.ledger, name, options.tag, _at(scene, options.table).snapshot.id, force=options.force)
         said, values = f"{made.name} names snapshot {made.snapshot} of {name}", dataclasses.asdict(made)
     print(json.dumps(values, indent=2) if options.json else said)
+    return 0
+
+
+def delete(options: argparse.Namespace) -> int:
+    """The rows that meet conditions, deleted; earlier snapshots keep them until they expire."""
+    from raypipe.data.lake.deletes import delete_where
+
+    return _changed(options, "delete", lambda work: delete_where(work, options.table, options.where))
+
+
+def alter(options: argparse.Namespace) -> int:
+    """Other columns from the next snapshot on, without a file being written."""
+    from raypipe.data.lake.alter import alter as altered
+    from raypipe.data.lake.evolve import Alter
+
+    typed = {name: type_ for name, type_, _ in map(_column_spec, options.add)}
+    defaults = {name: json.loads(default) for name, _, default in map(_column_spec, options.add) if default}
+    change = Alter(
+        add=typed,
+        default=defaults,
+        widen=dict(_pair(text, ":") for text in options.widen),
+        rename=dict(_pair(text, "=") for text in options.rename),
+        drop=options.drop,
+    )
+    return _changed(options, "alter", lambda work: altered(work, options.table, change))
+
+
+def _column_spec(text: str) -> tuple[str, str, str]:
+    """`score:float32=0.5` -> score, float32, 0.5."""
+    name, rest = _pair(text, ":")
+    type_, _, default = rest.partition("=")
+    return name, type_, default
+
+
+def _pair(text: str, between: str) -> tuple[str, str]:
+    first, found, second = text.partition(between)
+    if not (first and found and second):
+        raise ConfigError(f"'{text}': expected two names with a '{between}' between them.")
+    return first, second
+
+
+def _changed(options: argparse.Namespace, what: str, change: Callable[[Work], Made[Table]]) -> int:
+    """A change by a person, published and told."""
+    from raypipe.pipeline.act import act
+
+    notes: list[str] = []
+    artifact = act(open_scene(), what, options.table, change, shlex.join(["raypipe", *sys.argv[1:]]), notes.append)
+    figures = {k: v for k, v in artifact.figures.items() if k != "num_fragments"}
+    if options.json:
+        print(json.dumps({**figures, "notes": notes}, indent=2, default=str))
+        return 0
+    for note in notes:
+        print(note)
+    print(f"{options.table} is at snapshot {figures['snapshot']}: {figures['num_rows']:,} rows")
     return 0
 
 

@@ -120,3 +120,27 @@ def test_an_export(churn: Path, capsys: pytest.CaptureFixture[str]):
     assert said(capsys, "export", "churn.source", "out") == "200 rows written to out as parquet, 1 files\n"
     assert pq.read_table(churn / "out").num_rows == 200
     assert "out: there is something already" in said(capsys, "export", "churn.source", "out", code=2)
+
+
+def test_rows_deleted_by_a_person(churn: Path, capsys: pytest.CaptureFixture[str]):
+    (before,) = values(capsys, "log", "churn.source")
+    out = said(capsys, "delete", "churn.source", "--where", "age > 60 and plan = 'pro'")
+    assert "rows are deleted" in out
+    now, *_ = values(capsys, "log", "churn.source")
+    assert (now["mode"], now["by"]) == ("delete", "tables.delete")
+    assert values(capsys, "sql", "select count(*) as n from churn.source where age > 60 and plan = 'pro'") == [{"n": 0}]
+    assert values(capsys, "sql", f'select count(*) as n from "churn.source@{before["id"]}"') == [{"n": 200}]
+    assert main(["runs", now["run"]]) == 0
+    assert "delete" in capsys.readouterr().out
+    assert "Did you mean 'age'?" in said(capsys, "delete", "churn.source", "--where", "agee > 60", code=1)
+
+
+def test_columns_changed_by_a_person(churn: Path, capsys: pytest.CaptureFixture[str]):
+    out = said(capsys, "alter", "churn.source", "--rename", "calls_per_month=calls", "--add", "score:float32=0.5", "--drop", "months")
+    assert "rename 'calls_per_month' to 'calls'" in out
+    (row,) = values(capsys, "sql", "select min(score) as s, count(calls) as n from churn.source")
+    assert row == {"s": 0.5, "n": 200}
+    columns = [c["name"] for c in values(capsys, "show", "churn.source")["columns"]]
+    assert columns == ["customer_id", "age", "plan", "calls", "ended_on", "left", "score"]
+    assert "expected two names" in said(capsys, "alter", "churn.source", "--rename", "plan", code=2)
+    assert "nothing is to change" in said(capsys, "alter", "churn.source", code=1)
