@@ -11,8 +11,7 @@ from raypipe.core.step import Made, Work
 from raypipe.data.conform import bare_schema
 from raypipe.data.lake import layouts, schemas
 from raypipe.data.lake.current import Current, change_made, operation, require
-from raypipe.data.lake.evolve import Alter, Evolution, altered
-from raypipe.data.lake.partition import Layout
+from raypipe.data.lake.evolve import Alter, Evolution, altered, layout_problems
 from raypipe.data.table import TableSchema
 
 
@@ -40,25 +39,6 @@ def alter(work: Work, name: str, change: Alter) -> Made[Table]:
         "digests": [operation("evolve", list(evolution.did))],
     }
     return change_made(work, name, "evolve", now, _schema(now.schema, evolution), {"changes": list(evolution.did)}, **what)
-
-
-def layout_problems(layout: Layout, evolution: Evolution) -> Iterator[str]:
-    """Columns by which a table is partitioned or sorted, and that an evolution changes or drops."""
-    from raypipe.data.conform import field_id
-    from raypipe.data.types import type_name
-
-    after = {field_id(f): f for f in evolution.after}
-    for what, keys in (("partitioned", layout.partition_by), ("sorted", layout.sort_by)):
-        for key in keys:
-            old = evolution.before.field(key.column)
-            new = after.get(field_id(old))
-            if new is None:
-                yield f"column {key.column!r}: the table is {what} by {key}, so that it cannot be dropped; lay the table out anew first"
-            elif new.type != old.type and what == "partitioned":
-                yield (
-                    f"column {key.column!r}: the table is partitioned by {key}, so that its type cannot change from {type_name(old.type)} "
-                    f"to {type_name(new.type)}: the partitions of its files are by the old one. Lay the table out anew first"
-                )
 
 
 def _meaning_problems(now: Current, change: Alter) -> Iterator[str]:

@@ -26,6 +26,7 @@ from raypipe.data.conform import (
     field_id,
     with_id,
 )
+from raypipe.data.lake.partition import Layout
 from raypipe.data.types import parse_type, type_name
 
 _CATALOG_DIGITS = 38
@@ -186,6 +187,22 @@ def stats_of_default(column: pa.Field, num_rows: int) -> dict[str, Json]:
     bound = value if isinstance(value, bool | int | float) else _bound_text(default)
     known = (not isinstance(value, float) or math.isfinite(value)) and (not isinstance(bound, str) or len(bound) <= LONGEST_BOUND)
     return {"nulls": 0, "nans": 0, "min": bound if known else None, "max": bound if known else None}
+
+
+def layout_problems(layout: Layout, evolution: Evolution) -> Iterator[str]:
+    """Columns by which a table is partitioned or sorted, and that an evolution changes or drops."""
+    after = {field_id(f): f for f in evolution.after}
+    for what, keys in (("partitioned", layout.partition_by), ("sorted", layout.sort_by)):
+        for key in keys:
+            old = evolution.before.field(key.column)
+            new = after.get(field_id(old))
+            if new is None:
+                yield f"column {key.column!r}: the table is {what} by {key}, so that it cannot be dropped; lay the table out anew first"
+            elif new.type != old.type and what == "partitioned":
+                yield (
+                    f"column {key.column!r}: the table is partitioned by {key}, so that its type cannot change from {type_name(old.type)} "
+                    f"to {type_name(new.type)}: the partitions of its files are by the old one. Lay the table out anew first"
+                )
 
 
 def last_id(schema: pa.Schema) -> int:

@@ -1,0 +1,85 @@
+"""What the files of a commit are to be like: the columns of their table with its field ids, how they are parted and sorted."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from raypipe.core.errors import DataError
+from raypipe.data.conform import by_name, numbered
+from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.lake import layouts, schemas
+from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems
+from raypipe.data.lake.partition import MAX_PARTITIONS, Layout, folder, ordered, parts, problems
+
+if TYPE_CHECKING:
+    from raypipe.core.ledger import Ledger
+    from raypipe.core.store import Store
+    from raypipe.data.lake.snapshot import Snapshot
+
+FRAGMENT_ROWS = 500_000
+"""Rows of a fragment where a step decides: 37 MB at 12 columns, and its kernel a few times that."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """It travels to the tasks that write."""
+
+    schema: pa.Schema
+    """Numbered."""
+    layout: Layout = field(default_factory=Layout)
+    alters: tuple[str, ...] = ()
+    """What the commit changes about the table's columns, in words."""
+    max_partitions: int = MAX_PARTITIONS
+
+    def as_table(self, rows: pa.Table) -> pa.Table:
+        """The rows in the table's columns and types; what they lack is filled."""
+        return by_name(rows, self.schema)
+
+    def write(self, store: Store, folder_path: str, name: str, rows: pa.Table) -> list[Fragment]:
+        """The rows as fragments of at most FRAGMENT_ROWS each, a partition after another: `FOLDER/year=2026/NAME-000.parquet`."""
+        made: list[Fragment] = []
+        for values, part in parts(self.as_table(rows), self.layout.partition_by, self.max_partitions):
+            part = ordered(part, self.layout.sort_by)
+            between = folder(self.layout.partition_by, values)
+            for start in range(0, part.num_rows, FRAGMENT_ROWS):
+                path = "/".join(filter(None, (folder_path, between, f"{name}-{len(made):03d}.parquet")))
+                fragment = write_fragment(store, path, part.slice(start, FRAGMENT_ROWS), self.schema)
+                made.append(replace(fragment, partition=tuple(zip(map(str, self.layout.partition_by), values, strict=True))))
+        return made
+
+
+def target(
+    ledger: Ledger, before: Snapshot | None, rows: pa.Schema, *, layout: Layout | None = None, new_columns: NewColumns | None = None
+) -> Target:
+    """For rows of such columns that are appended to `before`, or make a new table (None).
+
+    A layout that is given is the table's from now on; otherwise it stays. DataError with every column that the table has otherwise and that
+    `new_columns` does not let change, and with a layout that does not fit.
+    """
+    if before is None:
+        made = Target(numbered(rows), layout or Layout())
+    else:
+        with ledger.reading() as connection:
+            now, there = schemas.of(connection, before), layouts.of(connection, before)
+        evolution = _allowed(before.name, now, rows, new_columns or NewColumns())
+        made = Target(evolution.after, there if layout is None else layout, evolution.did)
+        if layout is None or layout.partition_by == there.partition_by:
+            _refuse(before.name, list(layout_problems(there, evolution)))
+    _refuse(before.name if before else "", problems(made.layout, made.schema))
+    return made
+
+
+def _allowed(name: str, now: pa.Schema, rows: pa.Schema, allow: NewColumns) -> Evolution:
+    try:
+        return for_append(now, rows, allow)
+    except DataError as error:
+        raise DataError("\n".join(f"table {name}: {line}" for line in str(error).splitlines())) from None
+
+
+def _refuse(name: str, told: Sequence[str]) -> None:
+    if told:
+        raise DataError("\n".join(f"table {name}: {line}" if name else line for line in told))
