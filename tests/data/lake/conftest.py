@@ -1,8 +1,12 @@
 """What the tests of tables share: a step's work on each database, and a driver that publishes what it makes."""
 
+import json
+import os
+import subprocess
 import uuid
 from dataclasses import replace
 
+import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import make_url
 
@@ -82,6 +86,47 @@ class Lake:
 
     def close(self):
         self.ledger.close()
+
+
+READER = """
+import glob, json, sys
+import duckdb
+
+where, folder, wanted = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
+connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
+for name in ("sqlite_scanner", "postgres_scanner", "ducklake"):
+    for base in sys.path:
+        for path in glob.glob(f"{base}/duckdb_extension_{name}/extensions/*/{name}.duckdb_extension"):
+            connection.execute(f"load '{path}'")
+connection.execute("set timezone='UTC'")
+connection.execute(f"attach 'ducklake:{where}' as lake" + (" (read_only)" if wanted["read_only"] else ""))
+for statement in wanted["statements"]:
+    connection.execute(statement)
+for number, query in enumerate(wanted["queries"]):
+    connection.execute(f"copy ({query}) to '{folder}/{number}.parquet' (format parquet)")
+"""
+
+
+@pytest.fixture
+def ask_duckdb(tmp_path):
+    """The answers of DuckDB's ducklake extension, as Arrow, from a process of its own: attached read-only unless it is to write."""
+    python = os.environ.get("RAYPIPE_DUCKLAKE_PYTHON", "")
+    if not python:
+        pytest.skip("RAYPIPE_DUCKLAKE_PYTHON names no Python with duckdb 1.5.5 and its DuckLake extensions")
+
+    def ask(url, *queries, statements=()):
+        database = make_url(url)
+        in_file = database.drivername == "sqlite"
+        where = database.database if in_file else f"host={database.query['host']} user={database.username} dbname={database.database}"
+        folder = tmp_path / uuid.uuid4().hex
+        folder.mkdir()
+        wanted = json.dumps({"read_only": not statements, "statements": statements, "queries": queries})
+        command = [python, "-c", READER, f"{'sqlite' if in_file else 'postgres'}:{where}", str(folder), wanted]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return [pq.ParquetFile(folder / f"{n}.parquet").read() for n in range(len(queries))]
+
+    return ask
 
 
 @pytest.fixture

@@ -2,16 +2,14 @@
 
 import datetime
 import decimal
-import json
 import os
-import subprocess
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import make_url, text
 
@@ -22,13 +20,13 @@ from raypipe.core.store import Store
 from raypipe.data.conform import numbered
 from raypipe.data.fragment import write_fragment
 from raypipe.data.lake.columns import catalog_columns, catalog_type
+from raypipe.data.lake.compact import compact
+from raypipe.data.lake.deletes import delete_where
+from raypipe.data.lake.restore import restore
 from raypipe.data.lake.snapshot import Mode
+from raypipe.data.lake.upsert import append, upsert
+from raypipe.data.lake.upsert import replace as overwrite_partitions
 from raypipe.data.table import TableSchema, fragments, latest, made, names, read, snapshots
-
-PYTHON = os.environ.get("RAYPIPE_DUCKLAKE_PYTHON", "")
-needs_duckdb = pytest.mark.skipif(
-    not PYTHON, reason="RAYPIPE_DUCKLAKE_PYTHON names no Python with duckdb 1.5.5 and its DuckLake extensions"
-)
 
 
 @pytest.fixture(params=["sqlite", "postgres"])
@@ -156,8 +154,6 @@ def test_an_aborted_transaction_leaves_nothing(work):
 def test_a_store_that_moved_is_followed(work, tmp_path):
     commit(work, A)
     os.rename(work.store.root, tmp_path / "moved")
-    from dataclasses import replace
-
     moved = replace(work, store=Store.open(tmp_path / "moved"))
     table = commit(moved, B, mode="append")
     assert read(moved.ledger, moved.store, table).num_rows == 3
@@ -173,8 +169,6 @@ def test_names_that_sql_cannot_tell_apart_are_refused(work):
 def test_two_projects_share_a_catalog(work):
     commit(work, A)
     other = Ledger.open(work.ledger.url, "other")
-    from dataclasses import replace
-
     theirs = replace(work, ledger=other, project="other")
     table = commit(theirs, B)
     assert read(other, work.store, table).num_rows == 1
@@ -255,47 +249,12 @@ def test_columns_of_the_catalog():
 
 # --- DuckDB, from its own process
 
-READER = """
-import glob, json, sys
-import duckdb
-
-where, folder, wanted = sys.argv[1], sys.argv[2], json.loads(sys.argv[3])
-connection = duckdb.connect(config={"allow_unsigned_extensions": "true"})
-for name in ("sqlite_scanner", "postgres_scanner", "ducklake"):
-    for base in sys.path:
-        for path in glob.glob(f"{base}/duckdb_extension_{name}/extensions/*/{name}.duckdb_extension"):
-            connection.execute(f"load '{path}'")
-connection.execute("set timezone='UTC'")
-connection.execute(f"attach 'ducklake:{where}' as lake" + (" (read_only)" if wanted["read_only"] else ""))
-for statement in wanted["statements"]:
-    connection.execute(statement)
-for number, query in enumerate(wanted["queries"]):
-    connection.execute(f"copy ({query}) to '{folder}/{number}.parquet' (format parquet)")
-"""
-
-
-def duckdb(work, tmp_path, *queries, statements=()):
-    """The answers of DuckDB, attached read-only unless it is to write."""
-    url = make_url(work.ledger.url)
-    where = (
-        f"sqlite:{url.database}"
-        if url.drivername == "sqlite"
-        else f"postgres:host={url.query['host']} user={url.username} dbname={url.database}"
-    )
-    folder = tmp_path / uuid.uuid4().hex
-    folder.mkdir()
-    wanted = json.dumps({"read_only": not statements, "statements": statements, "queries": queries})
-    done = subprocess.run([PYTHON, "-c", READER, where, str(folder), wanted], capture_output=True, text=True, timeout=120, check=False)
-    assert done.returncode == 0, done.stderr
-    return [pq.ParquetFile(folder / f"{n}.parquet").read() for n in range(len(queries))]
-
 
 def lake(snapshot, name="flights.joined"):
     return f'lake."late flights"."{name}" at (version => {snapshot})'
 
 
-@needs_duckdb
-def test_duckdb_reads_every_snapshot(work, tmp_path):
+def test_duckdb_reads_every_snapshot(work, ask_duckdb):
     made_ = [
         commit(work, A, B),
         commit(work, B, mode="append"),
@@ -303,7 +262,7 @@ def test_duckdb_reads_every_snapshot(work, tmp_path):
         commit(work, pa.table({"y": [1.5, None]})),
         commit(work, A),
     ]
-    found = duckdb(work, tmp_path, *(f"select * from {lake(t.figures['snapshot'])}" for t in made_))
+    found = ask_duckdb(work.ledger.url, *(f"select * from {lake(t.figures['snapshot'])}" for t in made_))
     for table, back in zip(made_, found, strict=True):
         assert back.equals(read(work.ledger, work.store, table))
 
@@ -358,13 +317,12 @@ def wide():
     )
 
 
-@needs_duckdb
-def test_duckdb_reads_every_type(work, tmp_path):
+def test_duckdb_reads_every_type(work, ask_duckdb):
     table = wide()
     shown = pa.table({**hidden(), **dict(zip(table.column_names, table.columns, strict=True))})
     made_ = commit(work, shown)
     assert read(work.ledger, work.store, made_).drop(["nan"]).equals(shown.drop(["nan"]))
-    [back] = duckdb(work, tmp_path, f"select * from {lake(made_.figures['snapshot'])}")
+    [back] = ask_duckdb(work.ledger.url, f"select * from {lake(made_.figures['snapshot'])}")
     assert back.column_names == [*table.column_names[:-1], "case_2"]
     for found, name in zip(back.columns, table.column_names, strict=True):
         expected = table[name]
@@ -381,26 +339,24 @@ def _same(found, expected):
     return found.cast(values.type).to_pylist() == values.to_pylist()
 
 
-@needs_duckdb
-def test_duckdb_prunes_by_bounds_that_hold(work, tmp_path):
+def test_duckdb_prunes_by_bounds_that_hold(work, ask_duckdb):
     """A bound that is not known must not hide a row."""
     one = pa.table({"f": [float("inf"), 1.0], "n": [float("nan"), 2.0], "s": ["x" * 300, "a"], "none": pa.array([None, None], pa.int64())})
     two = pa.table({"f": [5.0, 6.0], "n": [7.0, 8.0], "s": ["b", "c"], "none": pa.array([None, 3], pa.int64())})
     made_ = commit(work, one, two)
     at = lake(made_.figures["snapshot"])
     conditions = ["f = 'inf'::double", "f > 5.5", "isnan(n)", "n > 7.5", "s > 'x'", "s = 'b'", "none = 3", "none is null", "f <= 1"]
-    found = duckdb(work, tmp_path, *(f"select count(*) as c from {at} where {where}" for where in conditions))
+    found = ask_duckdb(work.ledger.url, *(f"select count(*) as c from {at} where {where}" for where in conditions))
     assert [t["c"][0].as_py() for t in found] == [1, 2, 1, 2, 1, 1, 1, 3, 1]
 
 
-@needs_duckdb
-def test_what_duckdb_writes_is_noticed(work, tmp_path):
+def test_what_duckdb_writes_is_noticed(work, ask_duckdb):
     table = commit(work, A, B)
-    duckdb(work, tmp_path, statements=['delete from lake."late flights"."flights.joined" where x = 1'])
+    ask_duckdb(work.ledger.url, statements=['delete from lake."late flights"."flights.joined" where x = 1'])
     assert read(work.ledger, work.store, table).num_rows == 3
     with pytest.raises(DataError, match="snapshot 2 was written by another program"):
         latest(work.ledger, "flights.joined")
     again = commit(work, A)
     assert read(work.ledger, work.store, again).equals(A)
-    found = duckdb(work, tmp_path, *(f"select count(*) as c from {lake(n)}" for n in (1, 2, again.figures["snapshot"])))
+    found = ask_duckdb(work.ledger.url, *(f"select count(*) as c from {lake(n)}" for n in (1, 2, again.figures["snapshot"])))
     assert [t["c"][0].as_py() for t in found] == [3, 2, 2]
