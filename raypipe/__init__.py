@@ -14,7 +14,12 @@ _EXPORTS = {
     # sources and what is said of their rows
     "Parquet": "raypipe.data.source.parquet",
     "Csv": "raypipe.data.source.csv",
+    "JsonLines": "raypipe.data.source.jsonl",
+    "Text": "raypipe.data.source.text",
+    "Images": "raypipe.data.source.images",
+    "Binary": "raypipe.data.source.binary",
     "Kafka": "raypipe.data.source.kafka",
+    "Sql": "raypipe.data.source.sql",
     "Contract": "raypipe.data.contract",
     "Column": "raypipe.data.contract",
     # transforms
