@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from raypipe.core.errors import DataError
-from raypipe.data.conform import by_name, numbered
+from raypipe.core.errors import Conflict, DataError
+from raypipe.data.conform import bare_schema, by_name, numbered
 from raypipe.data.fragment import Fragment, write_fragment
 from raypipe.data.lake import layouts, schemas
 from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems
@@ -34,10 +34,23 @@ class Target:
     alters: tuple[str, ...] = ()
     """What the commit changes about the table's columns, in words."""
     max_partitions: int = MAX_PARTITIONS
+    before: str | None = None
+    """The digest of the table's columns when this was settled; None where there was no table."""
+
+    @property
+    def bare(self) -> pa.Schema:
+        """The columns as they are read."""
+        return bare_schema(self.schema)
 
     def as_table(self, rows: pa.Table) -> pa.Table:
         """The rows in the table's columns and types; what they lack is filled."""
         return by_name(rows, self.schema)
+
+    def commit(self, name: str, before: Snapshot | None) -> dict[str, Any]:
+        """The fields of a Change that say so. Conflict where the table has other columns by now."""
+        if (before.columns_digest if before else None) != self.before:
+            raise Conflict(f"table {name}: its columns were changed meanwhile. Run again: nothing was written.")
+        return {"numbered": self.schema, "alters": bool(self.alters), "layout": self.layout}
 
     def write(self, store: Store, folder_path: str, name: str, rows: pa.Table) -> list[Fragment]:
         """The rows as fragments of at most FRAGMENT_ROWS each, a partition after another: `FOLDER/year=2026/NAME-000.parquet`."""
@@ -66,7 +79,7 @@ def target(
         with ledger.reading() as connection:
             now, there = schemas.of(connection, before), layouts.of(connection, before)
         evolution = _allowed(before.name, now, rows, new_columns or NewColumns())
-        made = Target(evolution.after, there if layout is None else layout, evolution.did)
+        made = Target(evolution.after, there if layout is None else layout, evolution.did, before=before.columns_digest)
         if layout is None or layout.partition_by == there.partition_by:
             _refuse(before.name, list(layout_problems(there, evolution)))
     _refuse(before.name if before else "", problems(made.layout, made.schema))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pyarrow as pa
 
@@ -12,18 +13,23 @@ from raypipe.data.fragment import Fragment
 from raypipe.data.lake.current import Current, change_made, current, operation
 from raypipe.data.lake.keys import Keys, keys_of, refuse_bad_keys
 from raypipe.data.lake.strike import Struck, strike
+from raypipe.data.lake.target import Target
 from raypipe.data.table import TableSchema, read_fragments
 
 
-def append(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment]) -> Made[Table]:
-    """The rows of `new` behind those that are there, and behind what others append meanwhile; a new table where there is none."""
-    digests = [fragment.sha256 for fragment in new]
-    return change_made(
-        work, name, "append", current(work.ledger, name), schema, {"rows_added": _num_rows(new)}, fragments=new, digests=digests
-    )
+def append(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], to: Target | None = None) -> Made[Table]:
+    """The rows of `new` behind those that are there, and behind what others append meanwhile; a new table where there is none.
+
+    `to` is what the files were written for, where that is more than a new table's columns: here as in the functions below.
+    """
+    now = current(work.ledger, name)
+    files = {"fragments": new, "digests": [fragment.sha256 for fragment in new], **_said(name, now, to)}
+    return change_made(work, name, "append", now, schema, {"rows_added": _num_rows(new)}, **files)
 
 
-def upsert(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], key: Sequence[str]) -> Made[Table]:
+def upsert(
+    work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], key: Sequence[str], to: Target | None = None
+) -> Made[Table]:
     """The rows of `new` come last; those that had their keys are deleted.
 
     Only the key columns are read, of the files whose keys can be among the new ones. Figures: `rows_updated`, `rows_added`. DataError
@@ -36,10 +42,12 @@ def upsert(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], 
     struck = strike(work, now.fragments, keys) if now else Struck([], [], 0)
     work.report(f"{struck.num_rows:,} rows are updated, {batch.num_rows - struck.num_rows:,} are new")
     figures = {"rows_updated": struck.num_rows, "rows_added": batch.num_rows - struck.num_rows}
-    return _put(work, name, now, schema, new, struck, keys, ("upsert", figures))
+    return _put(work, name, now, schema, new, struck, keys, ("upsert", figures, to))
 
 
-def replace(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], by: Sequence[str]) -> Made[Table]:
+def replace(
+    work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], by: Sequence[str], to: Target | None = None
+) -> Made[Table]:
     """The rows of `new` come last; all rows whose values of the columns `by` occur among theirs are deleted: an overwrite by partition.
 
     Null is a value like any other here. Figures: `rows_deleted`, `rows_added`.
@@ -50,16 +58,20 @@ def replace(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment],
     struck = strike(work, now.fragments, keys) if now else Struck([], [], 0)
     work.report(f"{struck.num_rows:,} rows are replaced by {batch.num_rows:,}")
     figures = {"rows_deleted": struck.num_rows, "rows_added": batch.num_rows}
-    return _put(work, name, now, schema, new, struck, keys, ("replace", figures))
+    return _put(work, name, now, schema, new, struck, keys, ("replace", figures, to))
 
 
 def _put(
     work: Work, name: str, now: Current | None, schema: TableSchema, new: Sequence[Fragment], struck: Struck, keys: Keys, what: tuple
 ) -> Made[Table]:
-    mode, figures = what
+    mode, figures, to = what
     digests = [operation(mode, list(keys.columns)), *(fragment.sha256 for fragment in new)]
-    files = {"fragments": new, "ended": struck.ended, "deletes": struck.deletes}
+    files = {"fragments": new, "ended": struck.ended, "deletes": struck.deletes, **_said(name, now, to)}
     return change_made(work, name, mode, now, schema, figures, **files, digests=digests, reaches=keys.may_match)
+
+
+def _said(name: str, now: Current | None, to: Target | None) -> dict[str, Any]:
+    return to.commit(name, now.snapshot if now else None) if to else {}
 
 
 def _batch(work: Work, schema: TableSchema, new: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:

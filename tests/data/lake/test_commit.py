@@ -6,7 +6,7 @@ import os
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -23,7 +23,6 @@ from raypipe.data.lake.columns import catalog_columns, catalog_type
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.restore import restore
-from raypipe.data.lake.snapshot import Mode
 from raypipe.data.lake.upsert import append, upsert
 from raypipe.data.lake.upsert import replace as overwrite_partitions
 from raypipe.data.table import TableSchema, fragments, latest, made, names, read, snapshots
@@ -61,7 +60,7 @@ def publish(work, made_) -> Any:
     return work.ledger.publish(lease, record, made_.commits)
 
 
-def commit(work, *tables, mode: Mode = "overwrite", name="flights.joined"):
+def commit(work, *tables, mode: Literal["append", "overwrite"] = "overwrite", name="flights.joined"):
     written = [write_fragment(work.store, f"{uuid.uuid4().hex}/0.parquet", table) for table in tables]
     before = latest(work.ledger, name) if mode == "append" else None
     return publish(work, made(work, name, TableSchema(tables[0].schema), written, mode=mode, before=before))
