@@ -1,0 +1,101 @@
+"""Compaction: small files become one, and delete files are folded into the data, without a row or its place changing."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pyarrow as pa
+
+from raypipe.core.artifact import Table
+from raypipe.core.step import Made, Work
+from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.lake import schemas
+from raypipe.data.lake.current import change_made, require
+from raypipe.data.map import map_fragments
+from raypipe.data.rows import FRAGMENT_ROWS, fragment_path
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+
+FRAGMENT_BYTES = 256 << 20
+"""A file is full at this size, whatever its rows: what compaction makes fits into memory several times over."""
+
+
+def compact(work: Work, name: str, min_deleted: float = 0.0) -> Made[Table]:
+    """Neighbours that are less than half full are joined, up to FRAGMENT_ROWS rows or FRAGMENT_BYTES; files of which at least the share
+    `min_deleted` is deleted are rewritten without those rows.
+
+    Every row keeps its place, so that the table's digest stays as it is, and what was computed from it stands. Earlier snapshots keep
+    their files. Others may append meanwhile. Figures: `files_before`, `files_after`, `rows_rewritten`.
+    """
+    now = require(work.ledger, name)
+    groups = _groups(now.fragments, min_deleted)
+    with work.ledger.reading() as connection:
+        schema = schemas.of(connection, now.snapshot)
+    new = map_fragments(_Join(work.store, work.path, schema), groups, inline=work.inline)
+    old = [fragment for group in groups for fragment in group.fragments]
+    figures = {
+        "files_before": len(now.fragments),
+        "files_after": len(now.fragments) - len(old) + len(new),
+        "rows_rewritten": sum(fragment.num_rows for fragment in new),
+    }
+    work.report(f"{len(old):,} files become {len(new):,}; {len(now.fragments) - len(old):,} stay as they are")
+    return change_made(work, name, "compact", now, now.schema, figures, fragments=new, ended=old, numbered=schema)
+
+
+@dataclass(frozen=True)
+class _Group:
+    """Neighbours that become one file."""
+
+    number: int
+    fragments: list[Fragment]
+
+    @property
+    def size(self) -> int:
+        return sum(fragment.size for fragment in self.fragments)
+
+    @property
+    def path(self) -> str:
+        return self.fragments[0].path
+
+    @property
+    def num_live(self) -> int:
+        return sum(fragment.num_live for fragment in self.fragments)
+
+
+def _groups(fragments: Sequence[Fragment], min_deleted: float) -> list[_Group]:
+    """In the order of the rows. A group takes in the next file of its partition while both are small; a full file is one alone, or is left
+    as it is."""
+    groups: list[_Group] = []
+    for fragment in fragments:
+        last = groups[-1] if groups else None
+        small = _is_small(fragment.num_live, fragment.size)
+        if last and small and _is_small(last.num_live, last.size) and last.fragments[-1].partition == fragment.partition:
+            last.fragments.append(fragment)
+        else:
+            groups.append(_Group(len(groups), [fragment]))
+    return [group for group in groups if len(group.fragments) > 1 or _share_deleted(group.fragments[0]) > min_deleted]
+
+
+def _is_small(num_rows: int, size: int) -> bool:
+    return num_rows < FRAGMENT_ROWS / 2 and size < FRAGMENT_BYTES / 2
+
+
+def _share_deleted(fragment: Fragment) -> float:
+    return fragment.num_deleted / fragment.num_rows if fragment.num_rows else 0.0
+
+
+@dataclass(frozen=True)
+class _Join:
+    """A group -> one file of its rows, in the place of its first."""
+
+    store: Store
+    path: str
+    schema: pa.Schema
+
+    def __call__(self, group: _Group) -> Fragment:
+        rows = pa.concat_tables([read_fragment(self.store, fragment) for fragment in group.fragments])
+        made = write_fragment(self.store, fragment_path(self.path, group.number), rows, self.schema)
+        return replace(made, place=group.fragments[0].place, partition=group.fragments[0].partition)
