@@ -18,6 +18,7 @@ _EXPORTS = {
     "Text": "raypipe.data.source.text",
     "Images": "raypipe.data.source.images",
     "Binary": "raypipe.data.source.binary",
+    "HuggingFace": "raypipe.data.source.huggingface",
     "Kafka": "raypipe.data.source.kafka",
     "Sql": "raypipe.data.source.sql",
     "Contract": "raypipe.data.contract",
