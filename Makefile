@@ -4,6 +4,7 @@ SHELL := /bin/bash
 KEY := $(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
 READY := .venv/ready-$(KEY)
 PY := .venv/bin/python
+DUCKDB := .venv-duckdb/ready-$(shell (pwd; cat tests/data/lake/duckdb.txt) | cksum | tr ' ' '-')
 UNIT := not ray and not e2e and not postgres and not chaos
 ARGS ?=
 
@@ -25,7 +26,7 @@ help:
 demo: $(READY)
 	@$(PY) examples/flights/demo.py
 
-test: lint
+test: lint $(DUCKDB)
 	@$(PY) -m pytest $(ARGS)
 
 unit: $(READY)
@@ -61,7 +62,13 @@ services:
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis wandb .raypipe examples/*/.raypipe examples/*/data
-	@find . -name __pycache__ -not -path './.venv/*' -prune -exec rm -rf {} +
+	@find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +
+
+# Another program that reads the tables, in an environment of its own: two copies of SQLite in one process on one file would corrupt it.
+$(DUCKDB): $(READY)
+	@echo 'Setting up .venv-duckdb: seconds, once.'
+	@$(PY) -m venv --clear .venv-duckdb && \
+	.venv-duckdb/bin/python -m pip install -qq --disable-pip-version-check -r tests/data/lake/duckdb.txt && touch $@
 
 # A virtual environment does not survive a move: made anew where the checkout lies elsewhere than it did.
 $(READY):

@@ -6,11 +6,13 @@ import os
 import secrets
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import cpu
 
@@ -39,6 +41,39 @@ class Cluster:
         time.sleep(0.5)
         used = self.servers.cpu_s() - before - self.idle * (time.perf_counter() - began)
         return cpu.Spent(spent.cpu_s + used, spent.wall_s, spent.output)
+
+    def run_warm(self, command: list[str], cwd: Path | None = None) -> cpu.Spent:
+        """What the command and the cluster use from the moment it has said `ready` and is told to go until it has answered with a line."""
+        env = {**os.environ, **self.entry, cpu.MARK: self.servers.mark.decode().partition("=")[2]}
+        with tempfile.TemporaryFile("w+") as errors:
+            process = subprocess.Popen(command, cwd=cwd, env=env, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors, text=True)
+            with process:
+                _expect(process, "ready\n", command, errors)
+                time.sleep(0.5)
+                began, before = time.perf_counter(), self.servers.cpu_s()
+                _tell(process)
+                output = _expect(process, "", command, errors)
+                wall_s = time.perf_counter() - began
+                time.sleep(0.5)
+                used = self.servers.cpu_s() - before - self.idle * (time.perf_counter() - began)
+                _tell(process)
+        return cpu.Spent(used, wall_s, output)
+
+
+def _expect(process: subprocess.Popen[str], line: str, command: list[str], errors: IO[str]) -> str:
+    """The next line, which must be `line` where one is given."""
+    assert process.stdout
+    found = process.stdout.readline()
+    if not found or (line and found != line):
+        process.kill()
+        errors.seek(0)
+        raise cpu.Failed(f"{' '.join(command)} broke off:\n{found}{errors.read()[-4000:]}")
+    return found
+
+
+def _tell(process: subprocess.Popen[str]) -> None:
+    assert process.stdin
+    print(file=process.stdin, flush=True)
 
 
 @contextmanager

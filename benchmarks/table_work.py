@@ -1,7 +1,8 @@
 """One piece of work on a table, in a process of its own, by raypipe or by plain Ray Data: what benchmarks/tables.py measures.
 
-`python table_work.py NAME FOLDER ADDRESS [NUM_ROWS]`; it prints a line of JSON. The rows are the same on both sides: pieces of 500,000,
-each made in the task that writes it.
+`python table_work.py NAME FOLDER ADDRESS NUM_ROWS`. It first does the same on eight pieces of 1,000 rows, so that workers stand and have
+imported what they need; then it says `ready`, waits for a line, does the work, and says what came of it as a line of JSON. The rows are
+the same on both sides: pieces of 500,000, each made in the task that writes it.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ from raypipe.data.map import map_fragments
 from raypipe.data.table import TableSchema, fragments, made
 
 PIECE_ROWS = 500_000
+WARM = 8_000, 1_000
+"""Rows in all and in a piece of the warm-up."""
 
 
 def piece(number: int, num_rows: int) -> pa.Table:
@@ -39,7 +42,8 @@ def piece(number: int, num_rows: int) -> pa.Table:
 
 def pieces(num_rows: int) -> list[tuple[int, int]]:
     """Number and rows of each piece."""
-    return [(number, min(PIECE_ROWS, num_rows - at)) for number, at in enumerate(range(0, num_rows, PIECE_ROWS))]
+    each = WARM[1] if num_rows == WARM[0] else PIECE_ROWS
+    return [(number, min(each, num_rows - at)) for number, at in enumerate(range(0, num_rows, each))]
 
 
 def work(folder: Path) -> Work:
@@ -76,7 +80,9 @@ def write_ray(folder: Path, num_rows: int) -> dict[str, Any]:
 
     made_ = pieces(num_rows)
     dataset = ray.data.from_items([{"item": list(item)} for item in made_], override_num_blocks=len(made_))
-    dataset.map_batches(lambda rows: piece(*map(int, rows["item"][0])), batch_size=1).write_parquet(str(folder / "plain"))
+    dataset.map_batches(lambda rows: piece(*map(int, rows["item"][0])), batch_size=1).write_parquet(
+        str(folder / "plain"), mode=ray.data.SaveMode.OVERWRITE
+    )
     return {"rows": num_rows}
 
 
@@ -110,10 +116,18 @@ def main(name: str, folder: str, address: str, num_rows: int) -> None:
     import logging
 
     import ray
+    import ray.data
 
     ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     ray.data.DataContext.get_current().enable_progress_bars = False
-    print(json.dumps(globals()[name](Path(folder), num_rows)))
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    warm = Path(folder) / "warm"
+    warm.mkdir(exist_ok=True)
+    globals()[name](warm, WARM[0])
+    print("ready", flush=True)
+    sys.stdin.readline()
+    print(json.dumps(globals()[name](Path(folder), num_rows)), flush=True)
+    sys.stdin.readline()
 
 
 if __name__ == "__main__":

@@ -1,10 +1,10 @@
 """What the tests of tables share: a step's work on each database, and a driver that publishes what it makes."""
 
 import json
-import os
 import subprocess
 import uuid
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -88,6 +88,7 @@ class Lake:
         self.ledger.close()
 
 
+ROOT = Path(__file__).parents[3]
 READER = """
 import glob, json, sys
 import duckdb
@@ -110,9 +111,9 @@ for number, query in enumerate(wanted["queries"]):
 @pytest.fixture
 def ask_duckdb(tmp_path):
     """The answers of DuckDB's ducklake extension, as Arrow, from a process of its own: attached read-only unless it is to write."""
-    python = os.environ.get("RAYPIPE_DUCKLAKE_PYTHON", "")
-    if not python:
-        pytest.skip("RAYPIPE_DUCKLAKE_PYTHON names no Python with duckdb 1.5.5 and its DuckLake extensions")
+    python = ROOT / ".venv-duckdb" / "bin" / "python"
+    if not python.exists():
+        pytest.skip("there is no .venv-duckdb with DuckDB's ducklake extension (`make test` sets it up)")
 
     def ask(url, *queries, statements=()):
         database = make_url(url)
@@ -121,7 +122,7 @@ def ask_duckdb(tmp_path):
         folder = tmp_path / uuid.uuid4().hex
         folder.mkdir()
         wanted = json.dumps({"read_only": not statements, "statements": statements, "queries": queries})
-        command = [python, "-c", READER, f"{'sqlite' if in_file else 'postgres'}:{where}", str(folder), wanted]
+        command = [str(python), "-c", READER, f"{'sqlite' if in_file else 'postgres'}:{where}", str(folder), wanted]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
         assert done.returncode == 0, done.stderr
         return [pq.ParquetFile(folder / f"{n}.parquet").read() for n in range(len(queries))]
