@@ -19,6 +19,7 @@ _EXPORTS = {
     "Images": "raypipe.data.source.images",
     "Binary": "raypipe.data.source.binary",
     "HuggingFace": "raypipe.data.source.huggingface",
+    "Iceberg": "raypipe.data.source.iceberg",
     "Kafka": "raypipe.data.source.kafka",
     "Sql": "raypipe.data.source.sql",
     "Contract": "raypipe.data.contract",

@@ -17,7 +17,15 @@ from tests.rules.source import ROOT, files
 CONFIGS = sorted(path for path in files() if path.suffix == ".yaml" and path.is_relative_to(ROOT / "configs"))
 OPTIONS = [path for path in CONFIGS if path.parent != ROOT / "configs"]
 EXAMPLES = sorted(path for path in files() if path.match("examples/*/conf/*.yaml"))
-NEEDS = {"tracker=wandb": ["tracker.project=churn"]}
+NEEDS = {
+    "tracker=wandb": ["tracker.project=churn"],
+    "source=kafka": ["~source.path", "source.topic=churn", "source.servers=localhost:9092"],
+    "source=sql": ["~source.path", "source.table=churn", "source.url=sqlite:///churn.db"],
+    "source=iceberg": ["~source.path", "source.name=db.churn"],
+    "source=ducklake": ["~source.path", "source.name=churn", "source.catalog=sqlite:///churn.db"],
+    "source=python": ["~source.path", "source.target=rows.new"],
+    "source=ray": ["~source.path", "source.target=rows.dataset"],
+}
 """Settings that an option has no default for."""
 
 
