@@ -38,6 +38,34 @@ def statistics(table: pa.Table, footer: pq.FileMetaData, nans: Mapping[str, int]
     return made
 
 
+def group_statistics(group: pq.RowGroupMetaData, columns: Mapping[str, tuple[int, pa.DataType]]) -> Stats:
+    """Of a row group, by column: its place in the file and its type. A column of which nothing is known is left out.
+
+    Times are in their type's own unit here. A column with a NaN has no statistics in any row group.
+    """
+    made: Stats = {}
+    for name, (place, type_) in columns.items():
+        found = group.column(place).statistics
+        if found is not None and found.has_null_count:
+            low, high = (_footer_bound(found, end, type_) for end in ("min", "max")) if found.has_min_max else (None, None)
+            made[name] = {"nulls": found.null_count, "nans": 0, "min": low, "max": high}
+    return made
+
+
+def _footer_bound(found: pq.Statistics, end: str, type_: Any) -> Json:
+    is_ = pa.types
+    if is_.is_integer(type_) or is_.is_boolean(type_) or is_.is_string(type_) or is_.is_large_string(type_) or is_.is_decimal(type_):
+        return _json_bound(getattr(found, end))
+    if is_.is_floating(type_) and not is_.is_float16(type_):
+        return _json_bound(getattr(found, end))
+    if is_.is_timestamp(type_) or is_.is_time(type_):
+        # Parquet has no seconds: they are kept as milliseconds.
+        return getattr(found, f"{end}_raw") // (1_000 if type_.unit == "s" else 1)
+    if is_.is_date(type_):
+        return getattr(found, f"{end}_raw") * (86_400_000 if is_.is_date64(type_) else 1)
+    return None
+
+
 def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tuple[Any, Any]:
     type_ = column.type
     if pa.types.is_duration(type_):

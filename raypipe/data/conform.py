@@ -42,6 +42,13 @@ def conformed(find: Find, schema: pa.Schema, num_rows: int) -> pa.Table:
     return pa.Table.from_arrays(columns, schema=bare_schema(schema))
 
 
+def stacked(tables: Sequence[pa.Table]) -> pa.Table:
+    """The rows of several tables of the same columns; of no columns too, which Arrow would lose."""
+    if tables and not tables[0].num_columns:
+        return pa.table({"none": pa.nulls(sum(table.num_rows for table in tables))}).select([])
+    return pa.concat_tables(tables)
+
+
 def by_name(rows: pa.Table, schema: pa.Schema) -> pa.Table:
     """The rows in the columns of `schema`, found by name."""
     return conformed(lambda field: rows.column(field.name) if field.name in rows.column_names else None, schema, rows.num_rows)

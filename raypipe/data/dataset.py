@@ -13,9 +13,12 @@ if TYPE_CHECKING:
     import ray.data
 
     from raypipe.core.store import Store
+    from raypipe.data.where import Predicate
 
 
-def dataset(store: Store, fragments: Sequence[Fragment], columns: Sequence[str] | None = None) -> ray.data.Dataset:
+def dataset(
+    store: Store, fragments: Sequence[Fragment], columns: Sequence[str] | None = None, where: Predicate | None = None
+) -> ray.data.Dataset:
     """One read task a fragment, one block a row group; rows keep the table's order where the context says `preserve_order`."""
     import ray.data
     from ray.data.block import BlockMetadata
@@ -26,13 +29,15 @@ def dataset(store: Store, fragments: Sequence[Fragment], columns: Sequence[str] 
             return sum(fragment.size for fragment in fragments)
 
         def get_read_tasks(self, parallelism: int, *args: object, **kwargs: object) -> list[ReadTask]:
-            return [ReadTask(partial(_read, store, f, columns), _metadata(f)) for f in fragments]
+            return [ReadTask(partial(_read, store, f, columns, where), _metadata(f)) for f in fragments]
 
     def _metadata(fragment: Fragment) -> BlockMetadata:
-        return BlockMetadata(num_rows=fragment.num_live, size_bytes=fragment.size, input_files=(fragment.path,), exec_stats=None)
+        return BlockMetadata(
+            num_rows=None if where else fragment.num_live, size_bytes=fragment.size, input_files=(fragment.path,), exec_stats=None
+        )
 
     return ray.data.read_datasource(Fragments(), override_num_blocks=max(1, len(fragments)))
 
 
-def _read(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> Iterable[pa.Table]:
-    return read_row_groups(store, fragment, columns)
+def _read(store: Store, fragment: Fragment, columns: Sequence[str] | None, where: Predicate | None) -> Iterable[pa.Table]:
+    return read_row_groups(store, fragment, columns, where)

@@ -9,17 +9,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
+import pyarrow.compute
 import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import DataError, StoreError, nearest
-from raypipe.data.bounds import Stats, num_nans, statistics
-from raypipe.data.conform import children, columns_digest, conformed, field_id, is_list, numbered, with_ids_alone
-from raypipe.data.positions import Deletes, read_positions, without
+from raypipe.data.bounds import Stats, group_statistics, num_nans, statistics
+from raypipe.data.conform import bare_schema, children, columns_digest, conformed, field_id, is_list, numbered, stacked, with_ids_alone
+from raypipe.data.positions import Deletes, kept, read_positions, without
 from raypipe.data.sink import Sink
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
+    from raypipe.data.where import Predicate
 
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 64 << 20
@@ -100,24 +102,48 @@ def write_fragment(store: Store, path: str, table: pa.Table, schema: pa.Schema |
     return Fragment(*about, columns=columns_digest(schema))
 
 
-def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> pa.Table:
+def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None, where: Predicate | None = None) -> pa.Table:
     """Its rows but the deleted ones, columns in the order asked for, with the exact Arrow types of the snapshot.
 
-    Every page's checksum is verified.
+    `where` takes the rows that meet it. Every page's checksum is verified.
     """
     deleted = read_positions(store, fragment.deletes)
     with _opened(store, fragment, columns) as (file, wanted):
+        if where is not None:
+            return stacked([wanted.empty(), *_matching(fragment, file, wanted, deleted, where)])
         return without(wanted.of(file.read(columns=wanted.found, use_threads=False)), deleted)
 
 
-def read_row_groups(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> Iterator[pa.Table]:
+def read_row_groups(
+    store: Store, fragment: Fragment, columns: Sequence[str] | None = None, where: Predicate | None = None
+) -> Iterator[pa.Table]:
     """The same in pieces of at most a row group (131,072 rows, less where rows are wide or deleted)."""
     deleted, first = read_positions(store, fragment.deletes), 0
     with _opened(store, fragment, columns) as (file, wanted):
+        if where is not None:
+            yield from _matching(fragment, file, wanted, deleted, where)
+            return
         for number in range(file.num_row_groups):
             group = wanted.of(file.read_row_group(number, columns=wanted.found, use_threads=False))
             yield without(group, deleted, first)
             first += group.num_rows
+
+
+def _matching(fragment: Fragment, file: pq.ParquetFile, wanted: _Wanted, deleted: Any, where: Predicate) -> Iterator[pa.Table]:
+    """The rows that meet it, of the row groups that can hold one by their statistics; the columns that it looks at are read first."""
+    written, first = _written_schema(file), 0
+    tested = _wanted(fragment, written, where.columns)
+    places = {file.metadata.schema.column(i).path: i for i in range(file.metadata.num_columns)}
+    chosen = {name: (places[found], written.field(found).type) for name, found in tested.names.items() if found in places}
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        start, first = first, first + group.num_rows
+        if not where.may_match(group_statistics(group, chosen), group.num_rows):
+            continue
+        mask = where.mask(without(tested.of(file.read_row_group(number, columns=tested.found, use_threads=False)), deleted, start))
+        if mask is None or cast(Any, pyarrow.compute).any(mask).as_py():
+            rows = without(wanted.of(file.read_row_group(number, columns=wanted.found, use_threads=False)), deleted, start)
+            yield rows if mask is None else kept(rows, mask.to_numpy())
 
 
 @dataclass(frozen=True)
@@ -130,6 +156,9 @@ class _Wanted:
     """By the snapshot's names, those in the file; what is missing was added since."""
     found: list[str] | None
     """What is to be read of the file; None is everything."""
+
+    def empty(self) -> pa.Table:
+        return bare_schema(self.schema).empty_table()
 
     def of(self, rows: pa.Table) -> pa.Table:
         def find(column: pa.Field) -> pa.ChunkedArray | None:

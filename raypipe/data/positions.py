@@ -82,12 +82,17 @@ def without(table: pa.Table, positions: np.ndarray, first: int = 0) -> pa.Table:
     if low == high:
         return table
     here = positions[low:high] - first
+    mask = np.ones(table.num_rows, dtype=bool)
+    mask[here] = False
+    return kept(table, mask)
+
+
+def kept(table: pa.Table, mask: np.ndarray) -> pa.Table:
+    """The rows where `mask` is true, of columns of any type."""
     if not table.num_columns:
-        return pa.table({"none": pa.nulls(table.num_rows - len(here))}).select([])
-    kept = np.ones(table.num_rows, dtype=bool)
-    kept[here] = False
+        return pa.table({"none": pa.nulls(int(mask.sum()))}).select([])
     try:
-        return table.filter(pa.array(kept))
+        return table.filter(pa.array(mask))
     except pa.ArrowNotImplementedError:  # views of lists cannot be filtered, but everything can be sliced
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], kept, [False])).astype(np.int8)))
+        edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
         return pa.concat_tables([table.slice(start, end - start) for start, end in edges.reshape(-1, 2)] or [table.slice(0, 0)])

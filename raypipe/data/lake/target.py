@@ -66,14 +66,14 @@ class Target:
 
 
 def target(
-    ledger: Ledger, before: Snapshot | None, rows: pa.Schema, *, layout: Layout | None = None, new_columns: NewColumns | None = None
+    ledger: Ledger | None, before: Snapshot | None, rows: pa.Schema, *, layout: Layout | None = None, new_columns: NewColumns | None = None
 ) -> Target:
     """For rows of such columns that are appended to `before`, or make a new table (None).
 
     A layout that is given is the table's from now on; otherwise it stays. DataError with every column that the table has otherwise and that
     `new_columns` does not let change, and with a layout that does not fit.
     """
-    if before is None:
+    if before is None or ledger is None:
         made = Target(numbered(rows), layout or Layout())
     else:
         with ledger.reading() as connection:
