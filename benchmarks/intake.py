@@ -20,8 +20,10 @@ import pyarrow.parquet as pq
 from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.store import Store
+from raypipe.data.conform import numbered
 from raypipe.data.contract import Column, Contract
 from raypipe.data.intake import Intake, Numbered
+from raypipe.data.lake.target import Target
 from raypipe.data.source.files import FilePiece, list_files
 from raypipe.data.source.parquet import Parquet
 
@@ -42,7 +44,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         write(folder / "rows.parquet", 50_000 if quick else 500_000)
         source, store = Parquet("rows.parquet"), Store.open(folder / "store")
         (file,) = list_files(source, folder, {})
-        kernel = Intake(store, "attempt", source, CONTRACT.types(), CONTRACT)
+        kernel = Intake(store, "attempt", source, Target(numbered(pa.schema(list(CONTRACT.types().items())))), CONTRACT)
         item = Numbered(0, FilePiece(file, str(folder / file.path)))
         assert kernel(item).num_kept == file_rows(folder)
         measures = {"intake": lambda: cpu_s(lambda: kernel(item)), "script": lambda: cpu_s(lambda: script(folder))}

@@ -1,15 +1,18 @@
 """One piece of work on a table, in a process of its own, by raypipe or by plain Ray Data: what benchmarks/tables.py measures.
 
-`python table_work.py NAME FOLDER ADDRESS NUM_ROWS`. It first does the same on eight pieces of 1,000 rows, so that workers stand and have
-imported what they need; then it says `ready`, waits for a line, does the work, and says what came of it as a line of JSON. The rows are
-the same on both sides: pieces of 500,000, each made in the task that writes it.
+`python table_work.py NAME FOLDER ADDRESS NUM_ROWS`. With an address of Ray's it first does the same on eight pieces of 1,000 rows, so that
+workers stand and have imported what they need; then it says `ready`, waits for a line, does the work, and says what came of it as a line
+of JSON. The rows are the same on both sides: pieces of 500,000, each made in the task that writes it.
 """
 
 from __future__ import annotations
 
 import json
+import resource
 import sys
+import time
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Made, Work
 from raypipe.core.store import Store
 from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.lake.upsert import upsert as upsert_
 from raypipe.data.map import map_fragments
 from raypipe.data.table import TableSchema, fragments, made
 
@@ -102,6 +106,23 @@ def read_ray(folder: Path, num_rows: int) -> dict[str, Any]:
     return {"rows": sum(r["n"] for r in rows), "sum": round(sum(r["s"] for r in rows), 3)}
 
 
+def upsert(folder: Path, num_rows: int) -> dict[str, Any]:
+    """No Ray: a person's own upsert, file after file."""
+    at = replace(work(folder), inline=True)
+    keys = np.random.default_rng(1).choice(num_rows, num_rows // 100, replace=False)
+    rows = piece(0, len(keys)).set_column(0, "key", pa.array(keys))
+    before, began = _peak_mb(), time.process_time()
+    new = [write_fragment(at.store, f"{at.path}/new.parquet", rows)]
+    table = publish(at, upsert_(at, "bench.rows", TableSchema(rows.schema), new, ["key"]))
+    spent = time.process_time() - began
+    figures = table.figures
+    return {"rows": figures["num_rows"], "updated": figures["rows_updated"], "cpu_s": spent, "peak_mb": _peak_mb(), "before_mb": before}
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
 def _summed(rows: pa.Table) -> tuple[int, float]:
     """Something that needs a column of what was read."""
     return rows.num_rows, float(np.asarray(rows["x0"].combine_chunks()).sum())
@@ -113,6 +134,9 @@ def _summed_batch(rows: pa.Table) -> pa.Table:
 
 
 def main(name: str, folder: str, address: str, num_rows: int) -> None:
+    if not address:
+        print(json.dumps(globals()[name](Path(folder), num_rows)))
+        return
     import logging
 
     import ray

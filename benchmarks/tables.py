@@ -8,17 +8,19 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import cluster
+import cpu
 import table_work
 from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.artifact import Table
 from raypipe.core.step import Work
 from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.lake.compact import compact
 from raypipe.data.table import TableSchema, fragments, latest, made, read, read_fragments, snapshots
 
 WORK = Path(__file__).with_name("table_work.py")
@@ -49,6 +51,8 @@ def measure(quick: bool) -> Iterator[Claim]:
     with tempfile.TemporaryDirectory() as folder:
         yield from _commits(Path(folder), 60 if quick else 300)
     with tempfile.TemporaryDirectory() as folder:
+        yield from _upsert(Path(folder), 500_000 if quick else 5_000_000)
+    with tempfile.TemporaryDirectory() as folder:
         yield from _history(Path(folder), 500 if quick else 10_000)
 
 
@@ -72,7 +76,23 @@ def _commits(folder: Path, number: int) -> Iterator[Claim]:
     small = fragments(at.ledger, _newest(at))
     one = [write_fragment(at.store, "one.parquet", read_fragments(at.store, small, table_work.piece(0, 1).schema))]
     yield from _reads("reading them over the same rows in one file", at, small, one, 3)
+    table_work.publish(at, compact(replace(at, inline=True), "bench.rows"))
+    yield from _reads("reading them over one file, once compacted", at, fragments(at.ledger, _newest(at)), one, 1.1)
     at.ledger.close()
+
+
+def _upsert(folder: Path, num_rows: int) -> Iterator[Claim]:
+    """1 % of the keys, scattered over all files, in a process of its own; the new rows' own file is written in it too."""
+    at = table_work.work(folder)
+    parts = [write_fragment(at.store, f"{at.path}/{n}.parquet", table_work.piece(n, size)) for n, size in table_work.pieces(num_rows)]
+    table_work.publish(at, made(at, "bench.rows", TableSchema(table_work.piece(0, 1).schema), parts, mode="overwrite"))
+    at.ledger.close()
+    spent = cpu.run([sys.executable, str(WORK), "upsert", str(folder), "", str(num_rows)])
+    said = json.loads(spent.output.splitlines()[-1])
+    assert said["rows"] == num_rows, said
+    detail = f"{said['updated']:,} of {num_rows:,} rows; importing and opening apart"
+    yield Claim("upsert of 1 % scattered keys", said["cpu_s"], 2, "CPU-s", detail=detail)
+    yield Claim("its memory", said["peak_mb"], 500, "MB", detail=f"the process: {said['before_mb']:.0f} MB before it")
 
 
 def _reads(name: str, at: Work, ours: Sequence[Fragment], theirs: Sequence[Fragment], bound: float) -> Iterator[Claim]:

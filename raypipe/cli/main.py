@@ -156,6 +156,12 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     alter.add_argument("--widen", action="append", default=[], metavar="COLUMN:TYPE", help="a wider type, e.g. count:int64")
     alter.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="another name")
     alter.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column that goes")
+    _verb(of, "restore", "tables", "restore", "make an older snapshot's content the newest; nothing is lost").add_argument("table", help=AT)
+    compact = _verb(of, "compact", "tables", "compact", "join small files; rows, their order and the table's digest stay")
+    compact.add_argument("table", help="NAME")
+    compact.add_argument(
+        "--min-deleted", type=float, default=0.0, metavar="SHARE", help="rewrite files of which this share is deleted (default: any)"
+    )
     export = _verb(of, "export", "tables", "export", "copy a snapshot out for others")
     export.add_argument("table", help=AT)
     export.add_argument("folder", help="a folder that is new")

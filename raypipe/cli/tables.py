@@ -149,6 +149,24 @@ def alter(options: argparse.Namespace) -> int:
     return _changed(options, "alter", lambda work: altered(work, options.table, change))
 
 
+def restore(options: argparse.Namespace) -> int:
+    """The content of an older snapshot as the newest one; no bytes are copied, and what came since stays readable."""
+    from raypipe.data.lake.restore import restore as restored
+
+    name, _, at = options.table.partition("@")
+    if not at:
+        raise ConfigError(f"restore {name}: which snapshot? NAME@SNAPSHOT, NAME@TAG or NAME@TIME; `raypipe tables log {name}` lists them.")
+    options.table = name
+    return _changed(options, "restore", lambda work: restored(work, name, at))
+
+
+def compact(options: argparse.Namespace) -> int:
+    """Small files joined, and deleted rows left out of what is written anew."""
+    from raypipe.data.lake.compact import compact as compacted
+
+    return _changed(options, "compact", lambda work: compacted(work, options.table, options.min_deleted))
+
+
 def _column_spec(text: str) -> tuple[str, str, str]:
     """`score:float32=0.5` -> score, float32, 0.5."""
     name, rest = _pair(text, ":")

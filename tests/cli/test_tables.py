@@ -144,3 +144,19 @@ def test_columns_changed_by_a_person(churn: Path, capsys: pytest.CaptureFixture[
     assert columns == ["customer_id", "age", "plan", "calls", "ended_on", "left", "score"]
     assert "expected two names" in said(capsys, "alter", "churn.source", "--rename", "plan", code=2)
     assert "nothing is to change" in said(capsys, "alter", "churn.source", code=1)
+
+
+def test_an_older_snapshot_is_restored(churn: Path, capsys: pytest.CaptureFixture[str]):
+    (before,) = values(capsys, "log", "churn.source")
+    said(capsys, "delete", "churn.source", "--where", "age > 60")
+    assert ": 200 rows" in said(capsys, "restore", f"churn.source@{before['id']}")
+    assert values(capsys, "diff", f"churn.source@{before['id']}")["shared_files"] == 1
+    assert "which snapshot?" in said(capsys, "restore", "churn.source", code=2)
+
+
+def test_small_files_are_joined(churn: Path, capsys: pytest.CaptureFixture[str]):
+    appended(churn, capsys)
+    figures = values(capsys, "compact", "churn.source")
+    assert (figures["files_before"], figures["files_after"], figures["num_rows"]) == (2, 1, 201)
+    assert main(["plan"]) == 0
+    assert "nothing to do" in capsys.readouterr().out
