@@ -85,6 +85,14 @@ class Store:
             raise StoreError(f"{path}: a symbolic link leads out of the store at {self.root}")
         return full
 
+    def filesystem(self, path: str) -> tuple[FileSystem, str]:
+        """Arrow's file system and the path in it: a URI would take a `%3D` in a name for an escape."""
+        if is_remote(self.root):
+            return _remote(self, path)
+        from pyarrow.fs import LocalFileSystem
+
+        return LocalFileSystem(), self.locate(path)
+
     def local(self, path: str) -> Path:
         """The file as a path, for libraries that need a real one. StoreError on an object store."""
         if is_remote(self.root):
@@ -156,12 +164,34 @@ class Store:
 
     def size(self) -> tuple[int, int]:
         """Number of files, and their bytes."""
-        if is_remote(self.root):
-            sizes = [info.size or 0 for info in _list_remote(self) if info.is_file]
-        else:
-            found = (os.path.join(path, name) for path, _, names in os.walk(self.root) for name in names)
-            sizes = [os.lstat(path).st_size for path in found]
+        sizes = [size for _, size, _ in self.files()]
         return len(sizes), sum(sizes)
+
+    def files(self) -> Iterator[tuple[str, int, float]]:
+        """Every file: its path, its bytes, and when it was written (seconds since 1970)."""
+        if is_remote(self.root):
+            yield from _files_remote(self)
+            return
+        for folder, _, names in os.walk(self.root):
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):
+                    found = os.lstat(full := os.path.join(folder, name))
+                    yield os.path.relpath(full, self.root), found.st_size, found.st_mtime
+
+    def remove(self, path: str) -> None:
+        """Deletes a file, and the folders that are empty then. Nothing happens where it is not there. For `gc` alone."""
+        with _store_errors(path, "deleted"):
+            if is_remote(self.root):
+                system, full = _remote(self, path)
+                if system.get_file_info(full).is_file:
+                    system.delete_file(full)
+                return
+            full = self.locate(path)
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(full)
+            with contextlib.suppress(OSError):  # the first that is not empty
+                while (full := os.path.dirname(full)) != self.root:
+                    os.rmdir(full)
 
 
 def is_remote(root: str) -> bool:
@@ -291,8 +321,10 @@ def _info_remote(store: Store, path: str) -> Any:
     return system.get_file_info(full)
 
 
-def _list_remote(store: Store) -> list[Any]:
+def _files_remote(store: Store) -> Iterator[tuple[str, int, float]]:
     from pyarrow.fs import FileSelector
 
     system, base = _remote(store)
-    return system.get_file_info(FileSelector(base, recursive=True, allow_not_found=True))
+    for info in system.get_file_info(FileSelector(base, recursive=True, allow_not_found=True)):
+        if info.is_file:
+            yield info.path.removeprefix(base.rstrip("/") + "/"), info.size or 0, info.mtime.timestamp() if info.mtime else 0.0

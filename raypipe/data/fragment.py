@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 import pyarrow.compute
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import DataError, StoreError, nearest
@@ -210,7 +209,7 @@ def _row_group_rows(table: pa.Table) -> int:
 def _opened(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, _Wanted]]:
     """The file and which of its columns are asked for; what goes wrong while it is open names the file."""
     try:
-        filesystem, path = pafs.FileSystem.from_uri(store.locate(fragment.path))
+        filesystem, path = store.filesystem(fragment.path)
         with filesystem.open_input_file(path) as source:
             if source.size() != fragment.size:
                 raise StoreError(f"{fragment.path}: {source.size()} bytes, but {fragment.size} were written. {_REMEDY}")

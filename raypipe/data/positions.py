@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.fs as pafs
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import StoreError
@@ -58,7 +57,7 @@ def read_positions(store: Store, deletes: Deletes | None) -> np.ndarray:
     if deletes is None:
         return np.empty(0, np.int64)
     try:
-        filesystem, path = pafs.FileSystem.from_uri(store.locate(deletes.path))
+        filesystem, path = store.filesystem(deletes.path)
         with filesystem.open_input_file(path) as source:
             if source.size() != deletes.size:
                 raise StoreError(f"{deletes.path}: {source.size()} bytes, but {deletes.size} were written. {REMEDY}")
