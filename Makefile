@@ -26,11 +26,13 @@ help:
 demo: $(READY)
 	@$(PY) examples/flights/demo.py
 
+# Tests that start neither Ray nor a database run on all cores, the others one after another. 5: pytest found none of the kind.
 test: lint $(DUCKDB)
-	@$(PY) -m pytest $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile -m '$(UNIT)' $(ARGS); code=$$?; test $$code = 0 -o $$code = 5
+	@$(PY) -m pytest -m 'not ($(UNIT))' $(ARGS); code=$$?; test $$code = 0 -o $$code = 5
 
 unit: $(READY)
-	@$(PY) -m pytest -m '$(UNIT)' $(ARGS)
+	@$(PY) -m pytest -n auto --dist loadfile -m '$(UNIT)' $(ARGS)
 
 lint: $(READY)
 	@$(PY) -m ruff check --quiet .
