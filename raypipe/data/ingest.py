@@ -2,145 +2,169 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pyarrow as pa
 
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Made, Work
-from raypipe.data import progress
+from raypipe.data import progress, quarantine
 from raypipe.data.contract import Contract
-from raypipe.data.findings import Place, breaches, examine, merge, words
-from raypipe.data.fragment import Fragment, read_fragment
+from raypipe.data.held import Held, held
 from raypipe.data.intake import Intake, Numbered, Taken
-from raypipe.data.lake.snapshot import Snapshot
+from raypipe.data.judgement import judged
+from raypipe.data.lake.current import operation
+from raypipe.data.lake.strike import Struck
+from raypipe.data.lake.target import Target, target
 from raypipe.data.map import map_fragments
-from raypipe.data.progress import Committed, TakenFile
+from raypipe.data.policy import Policy
+from raypipe.data.progress import Rows, Step, TakenFile
+from raypipe.data.replaced import after_strike, strike_rows
 from raypipe.data.source.files import FilePiece
-from raypipe.data.source.piece import NOTHING, Batch, Limit, New, Progress, Source
-from raypipe.data.table import TableSchema, fragments, latest, made
-
-if TYPE_CHECKING:
-    from raypipe.core.store import Store
+from raypipe.data.source.piece import Bad, Batch, Limit, New, Piece, Source
+from raypipe.data.table import TableSchema, change_of, changed
 
 NUM_PROBLEMS = 30
 """Lines of problems that are told of one batch."""
-
-
-def ingest(work: Work, source: Source, contract: Contract | None, table: str, limit: Limit | None = None) -> Made[Table]:
-    """Takes what the table does not hold yet, each record exactly once; with other settings than before all of it, anew.
-
-    DataError, and nothing is kept, for a piece that cannot be read or does not fit, a file that changed or vanished since it was taken,
-    rows that break the contract: every one of them, by name.
-    """
-    key = progress.ingest_key(source, contract, work.sample)
-    base = _base(work, table, key)
-    new = source.new(work, base.progress, limit)
-    _refuse_changed(new)
-    work.report(new.told)
-    types = _types(work, source, contract, base, new)
-    kernel = Intake(work.store, work.path, source, types, contract, work.sample)
-    taken = map_fragments(kernel, [Numbered(n, piece) for n, piece in enumerate(new.pieces)], inline=work.inline)
-    _refuse_problems(taken)
-    parts = [fragment for t in taken for fragment in t.fragments]
-    figures = _figures(taken) | _judged(work, contract, base, taken)
-    _refuse_no_rows(work, base, new, parts)
-    new = _settled(source, new, taken)
-    files = [TakenFile(t.piece.file, t.num_kept) for t in taken if isinstance(t.piece, FilePiece)]
-    schema = TableSchema(pa.schema(list(types.items())), contract.known_afterwards if contract else ())
-    return made(
-        work,
-        table,
-        schema,
-        parts,
-        mode="append" if base.snapshot else "overwrite",
-        before=base.snapshot,
-        figures=figures,
-        commits=[progress.record(work.project, table, key, base.committed, new.after, files, anew=base.snapshot is None)],
-    )
-
-
-def findings_of(work: Work, contract: Contract, table: Table) -> dict[str, Json]:
-    """`passed`, `rules` (every rule with its figure), `rows`, `summary` (lines): of the pass that wrote the table, or of another one where
-    this contract was not the one that it was written under. DataError with every rule that is broken and fails."""
-    written = table.figures.get("contract")
-    if written and written["digest"] == contract.digest():
-        rules = written["rules"]
-    else:
-        parts = fragments(work.ledger, table)
-        rules = merge(map_fragments(_Examine(work.store, contract), parts, inline=work.inline))
-        rules = [*rules, *_unique(work, contract, parts, {})]
-    _refuse_breaches(work, contract, rules, table.num_rows)
-    broken = [words(rule) for rule in rules if rule["figure"]]
-    return {"passed": True, "rules": rules, "rows": table.num_rows, "summary": broken or [f"{len(rules)} rules, none broken"]}
+NOTHING_STRUCK = Struck([], [], 0)
 
 
 @dataclass(frozen=True)
-class _Base:
-    """What the table holds already of this source, taken in this way; nothing where it is made anew."""
+class Order:
+    """What is to be taken from where into which table."""
 
-    snapshot: Snapshot | None = None
-    progress: Progress = NOTHING
-    fragments: Sequence[Fragment] = ()
-    table: Table | None = None
-    committed: Committed | None = None
-    """The progress that a commit moves on, of whatever key."""
-
-
-def _base(work: Work, table: str, key: str) -> _Base:
-    before = progress.committed(work.ledger, table)
-    if before is None or before.key != key:
-        return _Base(committed=before)
-    found = latest(work.ledger, table)
-    artifact = work.ledger.artifact(before.artifact)
-    if found is None or not isinstance(artifact, Table):
-        return _Base(committed=before)
-    if found.chain != before.chain:
-        work.report(f"table {table} was written by another step since: all of its source is read anew")
-        return _Base(committed=before)
-    parts = fragments(work.ledger, _at(artifact, found))
-    lost = [f.path for f in parts if not work.store.holds(File(f.path, f.size, f.sha256))]
-    if lost:
-        work.report(f"{len(lost):,} fragments of table {table} are not in the store any more: all of its source is read anew")
-        return _Base(committed=before)
-    return _Base(found, before.progress, parts, artifact, before)
+    source: Source
+    table: str
+    contract: Contract | None = None
+    policy: Policy = Policy()
+    limit: Limit | None = None
 
 
-def _at(artifact: Table, snapshot: Snapshot) -> Table:
-    return replace(artifact, figures={**artifact.figures, "table": snapshot.name, "snapshot": snapshot.id})
+@dataclass(frozen=True)
+class Intaken:
+    """A batch, to be published."""
+
+    made: Made[Table]
+    new: New
+    """What it takes, with the position that reading it told."""
 
 
-def _refuse_changed(new: New) -> None:
-    advice = "Put it back as it was and bring what is new as a new file, or take everything anew into another table (setting `table`)."
-    told = [f"{piece.name}: its rows were taken, and its content has changed since. {advice}" for piece in new.changed]
-    for name, other in new.gone.items():
-        where = f"; {other} has its content" if other else ""
-        told.append(f"{name}: its rows were taken, and it is not there any more{where}. {advice}")
-    told += [
-        f"{name}: has the same content as {other}, so that its rows would be taken twice. Remove one of them."
-        for name, other in new.doubles.items()
-        if other not in new.gone
-    ]
-    if told:
-        raise DataError("\n".join(told))
+def ingest(work: Work, source: Source, contract: Contract | None, table: str, policy: Policy | None = None) -> Made[Table]:
+    """Takes what the table does not hold yet, each record exactly once; with other settings than before all of it, anew.
+
+    DataError, and nothing is kept, for a piece that cannot be read or does not fit, a file that changed or vanished since it was taken,
+    rows that break the contract: every one of them, by name, but for what `policy` lets pass.
+    """
+    return take(work, Order(source, table, contract, policy or Policy())).made
 
 
-def _types(work: Work, source: Source, contract: Contract | None, base: _Base, new: New) -> dict[str, pa.DataType]:
-    """The columns of the table: the contract's; what it leaves open, those of the table as it is, or of the first piece."""
-    stated = contract.types() if contract else {}
-    if contract and contract.exact:
-        return stated
-    if base.table is not None:
-        schema = TableSchema.from_json(base.table.schema).arrow
-    elif new.pieces:
-        first = next(iter(source.batches(new.pieces[0], stated)))
-        schema = (first.rows if isinstance(first, Batch) else first).schema
-    else:
-        return stated
-    return stated | {f.name: f.type for f in schema if f.name not in stated}
+def take(work: Work, order: Order) -> Intaken:
+    """A batch of what is new, of at most the order's limit."""
+    key = progress.ingest_key(order.source, order.contract, work.sample)
+    base = held(work, order.table, key)
+    new = order.source.new(work, base.progress, order.limit)
+    order.policy.refuse(new)
+    for line in (new.told, *order.policy.told(new)):
+        work.report(line)
+    if new.whole and new.pieces:
+        base = base.emptied()
+    fresh, again = order.policy.pieces(new)
+    to = _target(work, order, base, [*fresh, *again])
+    kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, order.policy.on_bad == "quarantine")
+    numbered = [Numbered(n, piece) for n, piece in enumerate([*fresh, *again])]
+    taken = map_fragments(kernel, numbered, inline=work.inline)
+    batch = _Batch(work, order, key, base, to, taken, [piece.name for piece in again])
+    return batch.made(_settled(order.source, new, taken))
+
+
+@dataclass(frozen=True)
+class _Batch:
+    """What was read of a batch, on its way to be published."""
+
+    work: Work
+    order: Order
+    key: str
+    base: Held
+    to: Target
+    all_taken: Sequence[Taken]
+    again: Sequence[str]
+    """The names of the files whose rows are replaced."""
+
+    def made(self, new: New) -> Intaken:
+        taken, poison = self._parted()
+        parts = [fragment for t in taken for fragment in t.fragments]
+        struck_rows = [self._rows_of(name) for name in self.again]
+        struck = strike_rows(self.work, self.base.fragments, struck_rows) if struck_rows else NOTHING_STRUCK
+        figures = _figures(taken, poison, struck) | self._judged(taken, struck)
+        _refuse_no_rows(self.work, self.base, new, parts)
+        kept_out, beside = quarantine.commits(self.work, self.order.table, [f for t in taken for f in t.quarantined], poison)
+        for line in _quarantined(figures, self.order.table):
+            self.work.report(line)
+        files = [*_files(taken, poison, self.all_taken), *_doubles(new)]
+        anew = self.base.snapshot is None
+        step = Step(self.key, self.base.committed, new.after, files, anew, struck_rows, self.base.is_moved)
+        commits = [*beside, progress.record(self.work.project, self.order.table, step)]
+        made = self._changed(parts, struck, figures, commits)
+        return Intaken(replace(made, files=(*made.files, *(File(f.path, f.size, f.sha256) for f in kept_out))), new)
+
+    def _parted(self) -> tuple[list[Taken], list[Bad]]:
+        """What was taken, and the files that go to quarantine. DataError with all that is wrong with the others."""
+        keeps = self.order.policy.on_bad == "quarantine"
+        poison = [t for t in self.all_taken if t.is_poison and keeps]
+        told = [line for t in self.all_taken if not (t.is_poison and keeps) for line in (*t.problems, *_bad(t, keeps))]
+        if told:
+            more = [f"... and {len(told) - NUM_PROBLEMS:,} more"] if len(told) > NUM_PROBLEMS else []
+            raise DataError("\n".join([*told[:NUM_PROBLEMS], *more]))
+        return [t for t in self.all_taken if not t.problems], [Bad(t.piece.name, "\n".join(t.problems)) for t in poison]
+
+    def _rows_of(self, name: str) -> Rows:
+        committed = self.base.committed
+        assert committed is not None, "only a file that was taken can have changed"
+        file = committed.files[name]
+        if file.first_row < 0 or self.base.is_moved:
+            raise DataError(
+                f"{name}: its content has changed since it was taken, and table {self.order.table} was changed by others too, so that its "
+                "rows cannot be told from theirs any more. Put the file back as it was, or take everything into another table."
+            )
+        return Rows(file.first_row, file.num_rows)
+
+    def _judged(self, taken: Sequence[Taken], struck: Struck) -> dict[str, Json]:
+        stays = after_strike(self.base.fragments, struck)
+        return judged(self.work, self.order.contract, stays, None if struck.num_rows else self.base.table, taken)
+
+    def _changed(self, parts: Sequence[Any], struck: Struck, figures: dict[str, Json], commits: Sequence[Any]) -> Made[Table]:
+        contract = self.order.contract
+        schema = TableSchema(self.to.bare, contract.known_afterwards if contract else ())
+        said = [operation("replace", sorted(self.again))] if struck.num_rows else []
+        what = {"ended": struck.ended, "deletes": struck.deletes, "digests": [*said, *(f.sha256 for f in parts)], "exact": True}
+        before = self.base.snapshot
+        mode = "overwrite" if before is None else "upsert" if struck.num_rows else "append"
+        what |= self.to.commit(self.order.table, before)
+        return changed(change_of(self.work, self.order.table, schema, mode, before, fragments=parts, **what), schema, figures, commits)
+
+
+def _target(work: Work, order: Order, base: Held, pieces: Sequence[Piece]) -> Target:
+    """The columns of the table: the contract's; what it leaves open, those of the table as it is, or of the first piece that tells."""
+    stated = order.contract.types() if order.contract else {}
+    if not (order.contract and order.contract.exact):
+        found = base.columns if base.columns is not None else _first_schema(order, pieces, stated)
+        stated = stated | {f.name: f.type for f in found if f.name not in stated}
+    return target(work.ledger, base.snapshot, pa.schema(list(stated.items())))
+
+
+def _first_schema(order: Order, pieces: Sequence[Piece], stated: dict[str, pa.DataType]) -> pa.Schema:
+    for piece in pieces:
+        try:
+            first = next(iter(order.source.batches(piece, stated)))
+        except DataError:
+            if order.policy.on_bad == "fail" or piece is pieces[-1]:
+                raise
+            continue
+        return (first.rows if isinstance(first, Batch) else first).schema
+    return pa.schema([])
 
 
 def _settled(source: Source, new: New, taken: Sequence[Taken]) -> New:
@@ -149,76 +173,46 @@ def _settled(source: Source, new: New, taken: Sequence[Taken]) -> New:
     return settle(new, [mark for t in taken for mark in t.marks]) if settle else new
 
 
-def _refuse_problems(taken: Sequence[Taken]) -> None:
-    told = [line for t in taken for line in (*t.problems, *(f"{bad.position}: {bad.reason}" for bad in t.bad))]
-    if told:
-        more = [f"... and {len(told) - NUM_PROBLEMS:,} more"] if len(told) > NUM_PROBLEMS else []
-        raise DataError("\n".join([*told[:NUM_PROBLEMS], *more]))
+def _bad(taken: Taken, keeps: bool) -> list[str]:
+    if keeps:
+        return []
+    more = [f"... and {taken.num_bad - len(taken.bad):,} more records of {taken.piece.name}"] if taken.num_bad > len(taken.bad) else []
+    return [f"{bad.position}: {bad.reason}" for bad in taken.bad] + more
 
 
-def _figures(taken: Sequence[Taken]) -> dict[str, Json]:
+def _figures(taken: Sequence[Taken], poison: Sequence[Bad], struck: Struck) -> dict[str, Json]:
     return {
         "new_pieces": len(taken),
         "rows_read": sum(t.num_read for t in taken),
         "rows_sampled": sum(t.num_sampled for t in taken),
         "rows_dropped": sum(t.num_sampled - t.num_kept for t in taken),
+        "rows_replaced": struck.num_rows,
+        "records_quarantined": sum(t.num_bad for t in taken),
+        "files_quarantined": len(poison),
     }
 
 
-def _judged(work: Work, contract: Contract | None, base: _Base, taken: Sequence[Taken]) -> dict[str, Json]:
-    """The contract's figures over the whole table, where all of it was taken under this contract. DataError where it is broken."""
-    if contract is None:
-        return {}
-    new = [fragment for t in taken for fragment in t.fragments]
-    names = {fragment.path: t.piece.name for t in taken for fragment in t.fragments}
-    found = [*merge([t.findings for t in taken]), *_unique(work, contract, [*base.fragments, *new], names)]
-    _refuse_breaches(work, contract, found, sum(f.num_rows for f in (*base.fragments, *new)))
-    for what, done in (("drop", "dropped"), ("warn", "kept")):
-        for text in breaches(found, what):
-            work.report(f"{text}: {done}")
-    if base.table is None:
-        return {"contract": {"digest": contract.digest(), "rules": found}}
-    before = base.table.figures.get("contract")
-    if not before or before["digest"] != contract.digest():
-        return {}
-    earlier = [rule for rule in before["rules"] if rule["rule"] != "unique"]
-    return {"contract": {"digest": contract.digest(), "rules": merge([earlier, found])}}
+def _quarantined(figures: dict[str, Json], table: str) -> list[str]:
+    found = {"records": figures["records_quarantined"], "files": figures["files_quarantined"]}
+    told = " and ".join(f"{num:,} {what}" for what, num in found.items() if num)
+    return [f"{told} could not be read: they are in quarantine, in table {quarantine.table_of(table)}, with the reasons"] if told else []
 
 
-def _unique(work: Work, contract: Contract, parts: Sequence[Fragment], names: Mapping[str, str]) -> list[Json]:
-    if not any(column.unique for column in contract.columns.values()):
-        return []
-    from raypipe.data.unique import repeated
-
-    told = {fragment.path: names.get(fragment.path, "rows taken before") for fragment in parts}
-    return repeated(work.store, contract, parts, told, work.inline)
-
-
-def _refuse_breaches(work: Work, contract: Contract, rules: Sequence[Json], num_rows: int) -> None:
-    told = breaches(rules, "fail")
-    # A sample of a table need not be as large as the table.
-    if num_rows < (contract.min_rows if work.sample >= 1 else min(contract.min_rows, 1)):
-        told.append(f"the table has {num_rows:,} rows, the contract asks for at least {contract.min_rows:,}")
-    if told:
-        raise DataError("\n".join(told))
+def _files(taken: Sequence[Taken], poison: Sequence[Bad], everything: Sequence[Taken]) -> list[TakenFile]:
+    """What becomes of each file, in the order of their rows."""
+    found = [TakenFile(t.piece.file, t.num_kept) for t in taken if isinstance(t.piece, FilePiece)]
+    reasons = {bad.position: bad.reason for bad in poison}
+    pieces = [t.piece for t in everything if t.piece.name in reasons]
+    return found + [TakenFile(piece.file, reason=reasons[piece.name]) for piece in pieces if isinstance(piece, FilePiece)]
 
 
-def _refuse_no_rows(work: Work, base: _Base, new: New, parts: Sequence[Fragment]) -> None:
+def _doubles(new: New) -> list[TakenFile]:
+    left_out = [piece for piece in new.pieces if isinstance(piece, FilePiece) and piece.name in new.doubles]
+    return [TakenFile(piece.file, reason=f"has the same content as {new.doubles[piece.name]}") for piece in left_out]
+
+
+def _refuse_no_rows(work: Work, base: Held, new: New, parts: Sequence[Any]) -> None:
     if not parts and base.snapshot is None:
         where = f"a sample of {work.sample:g} of its rows" if work.sample < 1 else "what is left of its rows"
         name = new.pieces[0].name if len(new.pieces) == 1 else "the source"
         raise DataError(f"{name}: {where} is empty: there is nothing to make a table of")
-
-
-@dataclass(frozen=True)
-class _Examine:
-    """A fragment -> what a contract finds in it. It travels to a task."""
-
-    store: Store
-    contract: Contract
-
-    def __call__(self, fragment: Fragment) -> list[Json]:
-        import numpy as np
-
-        rows = self.contract.fit(read_fragment(self.store, fragment))
-        return examine(self.contract, rows, Place(fragment.path, np.arange(1, rows.num_rows + 1)))[2]

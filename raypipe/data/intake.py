@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.data.conform import numbered
 from raypipe.data.contract import Contract, fit
 from raypipe.data.findings import Place, examine, merge
-from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.fragment import Fragment
+from raypipe.data.lake.target import Target
+from raypipe.data.quarantine import COLUMNS, rows_of
 from raypipe.data.rows import FRAGMENT_ROWS
+from raypipe.data.source.files import FilePiece, is_whole
 from raypipe.data.source.piece import Bad, Batch, Piece, Source
 
 if TYPE_CHECKING:
@@ -42,6 +47,10 @@ class Taken:
     bad: tuple[Bad, ...] = ()
     """Records that cannot be read: the first NUM_BAD."""
     num_bad: int = 0
+    quarantined: tuple[Fragment, ...] = ()
+    """All of those records, where they are kept."""
+    is_poison: bool = False
+    """With `problems`: the piece itself cannot be read, however often it is tried."""
     marks: tuple[Json, ...] = ()
     """What the source wants to know again of its batches."""
 
@@ -74,42 +83,47 @@ class Intake:
     path: str
     """The folder of the attempt, relative to the store's root."""
     source: Source
-    types: Mapping[str, pa.DataType]
-    """The columns of the table, in order."""
+    target: Target
+    """The columns of the table and how its files are laid out."""
     contract: Contract | None
     sample: float = 1.0
     """Share of the rows that are taken."""
+    keeps_bad: bool = False
+    """Whether records that cannot be read are written too, beside the others."""
 
     def __call__(self, item: Numbered) -> Taken:
         try:
             return self._taken(item)
         except DataError as error:
-            return Taken(item.piece, problems=tuple(str(error).splitlines()))
+            return Taken(item.piece, problems=tuple(str(error).splitlines()), is_poison=_is_poison(item.piece))
 
     def _taken(self, item: Numbered) -> Taken:
-        piece = item.piece
-        writer = _Writer(self.store, f"{self.path}/{_fragment_name(item.number, piece.name)}")
+        piece, name = item.piece, _fragment_name(item.number, item.piece.name)
+        writer = _Writer(self.store, self.path, name, self.target)
+        beside = _Writer(self.store, self.path, f"{name}-bad", Target(numbered(COLUMNS)))
         num_read, num_sampled, num_bad, bad, found, marks = 0, 0, 0, [], [], []
         for batch in self._batches(piece):
-            place = Place(piece.name, batch.numbers)
             num_read += batch.rows.num_rows
             num_bad += len(batch.bad)
             bad += batch.bad[: NUM_BAD - len(bad)]
+            if batch.bad and self.keeps_bad:
+                beside.add(rows_of(batch.bad))
             marks += [] if batch.mark is None else [batch.mark]
-            rows, place = _sampled(batch.rows, place, self.sample)
+            rows, place = _sampled(batch.rows, Place(piece.name, batch.numbers), self.sample)
             num_sampled += rows.num_rows
             if self.contract is not None:
                 rows, _, findings = examine(self.contract, rows, place)
                 found.append(findings)
             writer.add(rows)
-        return Taken(piece, writer.end(), num_read, num_sampled, merge(found), bad=tuple(bad), num_bad=num_bad, marks=tuple(marks))
+        kept = writer.end()
+        return Taken(piece, kept, num_read, num_sampled, merge(found), (), tuple(bad), num_bad, beside.end(), marks=tuple(marks))
 
     def _batches(self, piece: Piece) -> Iterator[Batch]:
         """Rows in the table's columns and types, with their numbers in the piece."""
         import numpy as np
 
         last = 0
-        for batch in self.source.batches(piece, self.types):
+        for batch in self.source.batches(piece, self._types):
             batch = Batch(batch) if isinstance(batch, pa.Table) else batch
             try:
                 fitted = self._fitted(batch.rows)
@@ -124,7 +138,21 @@ class Intake:
             rows = self.contract.fit(rows)
             if self.contract.exact:
                 return rows
-        return fit(rows, self.types, "the table")
+        return fit(rows, self._types, "the table")
+
+    @cached_property
+    def _types(self) -> dict[str, pa.DataType]:
+        return {field.name: field.type for field in self.target.bare}
+
+
+def _is_poison(piece: Piece) -> bool:
+    """Whether it is the piece that is at fault: a file whose bytes are all there. An object store that is silent is no poison."""
+    if not isinstance(piece, FilePiece):
+        return False
+    try:
+        return is_whole(piece)
+    except DataError:
+        return False
 
 
 def sample_mask(path: str, rows: np.ndarray, share: float) -> np.ndarray:
@@ -157,10 +185,10 @@ def _sampled(rows: pa.Table, place: Place, share: float) -> tuple[pa.Table, Plac
 class _Writer:
     """Collects rows and writes a fragment when there are enough: memory is bounded by one. No rows make no fragment."""
 
-    def __init__(self, store: Store, path: str):
-        self._store, self._path = store, path
+    def __init__(self, store: Store, path: str, name: str, target: Target):
+        self._store, self._path, self._name, self._target = store, path, name, target
         self._waiting: list[pa.Table] = []
-        self._num_waiting = 0
+        self._num_waiting = self._num_written = 0
         self._fragments: list[Fragment] = []
 
     def add(self, rows: pa.Table) -> None:
@@ -176,6 +204,8 @@ class _Writer:
         return tuple(self._fragments)
 
     def _write(self) -> None:
-        table: Any = pa.concat_tables(self._waiting)
+        rows = pa.concat_tables(self._waiting)
         self._waiting, self._num_waiting = [], 0
-        self._fragments.append(write_fragment(self._store, f"{self._path}-{len(self._fragments):03d}.parquet", table))
+        name = f"{self._name}-{self._num_written:03d}" if self._num_written else self._name
+        self._fragments += self._target.write(self._store, self._path, name, rows)
+        self._num_written += 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError
+from raypipe.core.errors import Conflict
 from raypipe.core.schema import canonical, ingest_progress, ingested_files
 from raypipe.core.step import Commit, Look
 from raypipe.data.source.files import SourceFile
@@ -23,6 +23,16 @@ if TYPE_CHECKING:
 
 REVISION = 1
 """Raised when the same pieces and settings would give other rows."""
+NUM_BOUND = 500
+"""Values that one statement names."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Some rows of a table, by the number of the first one."""
+
+    first: int
+    num: int
 
 
 @dataclass(frozen=True)
@@ -39,6 +49,8 @@ class Committed:
     artifact: str
     """The ingest's own record: a later snapshot of the same content may be of another step."""
     progress: Progress
+    files: Mapping[str, TakenFile]
+    """Every file that was judged, by path."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +62,7 @@ class TakenFile:
     reason: str | None = None
     """Why no row of it was taken."""
     first_row: int = 0
-    """The number of its first row in the order of the table."""
+    """The number of its first row in the order of the table; -1 where that is not known any more."""
     snapshot: int = 0
     """The snapshot that brought its rows."""
 
@@ -65,7 +77,8 @@ def committed(ledger: Ledger, table: str) -> Committed | None:
         return None
     left_out = frozenset(taken.file.path for taken in files if taken.reason)
     progress = Progress(row.position, {taken.file.path: taken.file for taken in files}, left_out)
-    return Committed(row.ingest_key, row.rev, row.chain, row.snapshot_id, row.artifact_id, progress)
+    by_path = {taken.file.path: taken for taken in files}
+    return Committed(row.ingest_key, row.rev, row.chain, row.snapshot_id, row.artifact_id, progress, by_path)
 
 
 def source_state(look: Look, source: Source, contract: Contract | None, table: str) -> Json:
@@ -93,13 +106,28 @@ def taken_files(ledger: Ledger, table: str) -> list[TakenFile]:
         return [_file(row) for row in connection.execute(_files(ledger.project, table))]
 
 
-def record(
-    project: str, table: str, key: str, before: Committed | None, position: Json, files: Sequence[TakenFile], *, anew: bool
-) -> Commit:
-    """The commit that moves the progress on from `before`, with the files that were judged; it comes after the table's own.
+@dataclass(frozen=True)
+class Step:
+    """What a commit says of the progress."""
 
-    DataError, so that nothing of the transaction stays, where another ingest has moved it since `before` was read.
-    `anew`: the table was overwritten, so that what it had taken before is forgotten.
+    key: str
+    before: Committed | None
+    """What it moves on."""
+    position: Json
+    files: Sequence[TakenFile] = ()
+    """The files that were judged, in the order of their rows."""
+    anew: bool = False
+    """The table was overwritten, so that what it had taken before is forgotten."""
+    struck: Sequence[Rows] = ()
+    """Rows that were struck out of the table, of files that are among `files`."""
+    is_moved: bool = False
+    """Others have changed the table, so that where the rows of earlier files lie in it is not known any more."""
+
+
+def record(project: str, table: str, step: Step) -> Commit:
+    """The commit that moves the progress on; it comes after the table's own.
+
+    Conflict, so that nothing of the transaction stays, where another ingest has moved it since `before` was read.
     """
 
     def commit(connection: Connection, artifact: str) -> dict[str, Json] | None:
@@ -107,20 +135,32 @@ def record(
 
         snapshot = latest(connection, project, table)
         assert snapshot is not None, "the commit of the table comes first"
-        values = {"ingest_key": key, "position": position, "chain": snapshot.chain, "snapshot_id": snapshot.id, "artifact_id": artifact}
-        _move(connection, project, table, before, values)
-        c = ingested_files.c
-        if anew:
-            connection.execute(delete(ingested_files).where(*_of(c, project, table)))
-        first_row = snapshot.num_rows - sum(taken.num_rows for taken in files)
-        rows = list(_rows(files, first_row, {"project": project, "table_name": table, "snapshot_id": snapshot.id}))
+        now = {"chain": snapshot.chain, "snapshot_id": snapshot.id, "artifact_id": artifact}
+        _move(connection, project, table, step.before, {"ingest_key": step.key, "position": step.position, **now})
+        _settle(connection, project, table, step)
+        first_row = snapshot.num_rows - sum(taken.num_rows for taken in step.files)
+        rows = list(_rows(step.files, first_row, {"project": project, "table_name": table, "snapshot_id": snapshot.id}))
         if rows:
-            paths = [row["path"] for row in rows]
-            connection.execute(delete(ingested_files).where(*_of(c, project, table), c.path.in_(paths), c.reason.is_not(None)))
             connection.execute(insert(ingested_files), rows)
         return None
 
     return commit
+
+
+def _settle(connection: Connection, project: str, table: str, step: Step) -> None:
+    """What earlier commits said of files, made true again."""
+    c = ingested_files.c
+    of = _of(c, project, table)
+    if step.anew:
+        connection.execute(delete(ingested_files).where(*of))
+        return
+    again = [taken.file.path for taken in step.files if step.before and taken.file.path in step.before.files]
+    for start in range(0, len(again), NUM_BOUND):
+        connection.execute(delete(ingested_files).where(*of, c.path.in_(again[start : start + NUM_BOUND])))
+    if step.is_moved:
+        connection.execute(update(ingested_files).where(*of).values(first_row=-1))
+    for rows in sorted(step.struck, key=lambda rows: -rows.first):
+        connection.execute(update(ingested_files).where(*of, c.first_row > rows.first).values(first_row=c.first_row - rows.num))
 
 
 def _move(connection: Connection, project: str, table: str, before: Committed | None, values: dict[str, Json]) -> None:
@@ -135,7 +175,7 @@ def _move(connection: Connection, project: str, table: str, before: Committed | 
         except IntegrityError:
             moved = 0
     if not moved:
-        raise DataError(
+        raise Conflict(
             f"table {table}: another run has taken from its source meanwhile, so that these rows would come twice. "
             "Run again: what is committed is kept."
         )

@@ -3,26 +3,36 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem
 from raypipe.core.step import Columns, Look, Made, Work
+from raypipe.data.policy import Policy
 
 
 @dataclass(frozen=True)
 class Ingest:
-    """Appends the files that the table does not hold yet, each exactly once; a file that changed since is refused by name."""
+    """Appends what the table does not hold yet of a source, each file, row or message exactly once."""
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow",)
 
     source: Any
-    """Where the rows are: raypipe.Parquet, raypipe.Csv."""
+    """Where the rows are: raypipe.Parquet, raypipe.Csv, raypipe.Sql, raypipe.Kafka, ..."""
     contract: Any = None
     """What the rows must be: raypipe.Contract. One that drops no rows is no part of the fingerprint, but for marks and types."""
     table: str | None = None
     """Name of the table, to share it between pipelines; by default PIPELINE.STEP."""
+    changed: Literal["refuse", "replace", "ignore"] = "refuse"
+    """Of a file whose content has changed since it was taken: refused by name, its rows are replaced in one commit, or nothing."""
+    gone: Literal["refuse", "keep"] = "refuse"
+    """Of a file that is not there any more: refused by name, or its rows stay."""
+    duplicates: Literal["refuse", "skip"] = "refuse"
+    """Of a file with the content of another one: refused by name, or left out and told."""
+    on_bad: Literal["fail", "quarantine"] = "fail"
+    """Of a file or a message that cannot be read: nothing is taken, or it goes to the table NAME~quarantine with its place and the reason,
+    and the rest goes on; a file is tried again when its content has changed."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
@@ -37,10 +47,10 @@ class Ingest:
         """The state of the source: a digest of its files' paths, sizes and content; a watermark; offsets."""
         from raypipe.data.progress import source_state
 
-        return source_state(look, self.source, self.contract, self._table(look))
+        return source_state(look, self.source, self.contract, self.table_of(look))
 
     def check(self, where: str) -> list[Problem]:
-        parts = {f"{where}.source": self.source, f"{where}.contract": self.contract}
+        parts = {f"{where}.source": self.source, f"{where}.contract": self.contract, where: self.policy}
         return [Problem(at, text) for at, part in parts.items() if hasattr(part, "problems") for text in part.problems()]
 
     def columns(self) -> Columns:
@@ -49,8 +59,14 @@ class Ingest:
     def run(self, work: Work) -> Made[Table]:
         from raypipe.data.ingest import ingest
 
-        return ingest(work, self.source, self.contract, self._table(work))
+        return ingest(work, self.source, self.contract, self.table_of(work), self.policy)
 
-    def _table(self, look: Look) -> str:
+    @property
+    def policy(self) -> Policy:
+        """What becomes of files that are not as they should be."""
+        return Policy(self.changed, self.gone, self.duplicates, self.on_bad)
+
+    def table_of(self, look: Look) -> str:
+        """The name of the table; of a sample it is another one."""
         name = self.table or f"{look.pipeline}.{look.step}"
         return name if look.sample >= 1 else f"{name}~{look.sample:g}"

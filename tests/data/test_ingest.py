@@ -3,7 +3,7 @@
 import json
 import uuid
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,12 +13,18 @@ from raypipe.core.errors import DataError
 from raypipe.core.ledger import Record
 from raypipe.core.step import NO_IDENTITY, Work
 from raypipe.data.contract import Column, Contract
-from raypipe.data.ingest import findings_of, ingest
+from raypipe.data.fragment import read_fragment, write_fragment
+from raypipe.data.ingest import Order, ingest, take
+from raypipe.data.judgement import findings_of
+from raypipe.data.lake import snapshot
+from raypipe.data.lake.compact import compact
+from raypipe.data.lake.deletes import delete_where
+from raypipe.data.policy import Policy
 from raypipe.data.progress import committed, source_state, taken_files
 from raypipe.data.source.csv import Csv
 from raypipe.data.source.parquet import Parquet
 from raypipe.data.source.piece import Bad, Batch, Limit, New, Source
-from raypipe.data.table import TableSchema, read, snapshots
+from raypipe.data.table import TableSchema, made, read, snapshots
 
 CONTRACT = Contract({"n": Column("int64", min=0), "s": Column("string", known="afterwards")})
 SOURCE = Parquet("data")
@@ -57,9 +63,9 @@ def publish(work, made):
     return work.ledger.publish(lease, record, made.commits)
 
 
-def run(work, source: Source = SOURCE, contract: Contract | None = CONTRACT, sample=1.0):
+def run(work, source: Source = SOURCE, contract: Contract | None = CONTRACT, sample=1.0, policy=None):
     attempt = replace(work, path=f"attempts/{uuid.uuid4().hex}", sample=sample)
-    return publish(work, ingest(attempt, source, contract, "flights.source"))
+    return publish(work, ingest(attempt, source, contract, "flights.source", policy))
 
 
 def numbers(work, table):
@@ -285,13 +291,31 @@ class Counter:
         first = (progress.position or {"next": 0})["next"]
         end = min(self.end, first + limit.num_rows) if limit else self.end
         pieces = [Span(f"numbers/{n}", n, min(n + 10, end)) for n in range(first, end, 10)]
-        return New(pieces, {"next": end}, {"next": end}, f"{end - first} new", end < self.end)
+        return New(pieces, {"next": end}, {"next": end}, f"{end - first} new", more=end < self.end)
 
     def batches(self, piece, types):
         yield pa.table({"n": pa.array([], pa.int64())})
         if piece.first <= self.bad < piece.end:
             yield Batch(pa.table({"n": pa.array([], pa.int64())}), bad=[Bad(f"numbers/{self.bad}", "is no number")])
         yield pa.table({"n": pa.array(range(piece.first, piece.end), pa.int64())})
+
+
+@dataclass(frozen=True)
+class Whole:
+    """A source that is always read as a whole."""
+
+    revision: ClassVar[int] = 1
+    num: int = field(default=0, metadata=NO_IDENTITY)
+
+    def problems(self):
+        return []
+
+    def new(self, look, progress, limit=None):
+        pieces = [] if progress.position == self.num else [Span("numbers", 0, self.num)]
+        return New(pieces, self.num, self.num, whole=True)
+
+    def batches(self, piece, types):
+        yield pa.table({"n": pa.array(range(piece.end), pa.int64())})
 
 
 def test_positions_go_on_where_the_last_commit_ended(work):
@@ -307,9 +331,10 @@ def test_positions_go_on_where_the_last_commit_ended(work):
 
 
 def test_a_limit_takes_a_batch_at_a_time(work):
-    made = [publish(work, ingest(replace(work, path=f"a/{n}"), Counter(25), None, "flights.source", Limit(num_rows=10))) for n in range(3)]
-    assert [table.num_rows for table in made] == [10, 20, 25]
-    assert numbers(work, made[-1]) == list(range(25))
+    batch = Order(Counter(25), "flights.source", limit=Limit(num_rows=10))
+    tables = [publish(work, take(replace(work, path=f"a/{n}"), batch).made) for n in range(3)]
+    assert [table.num_rows for table in tables] == [10, 20, 25]
+    assert numbers(work, tables[-1]) == list(range(25))
 
 
 def test_a_record_that_cannot_be_read_is_told_and_nothing_is_taken(work):
@@ -336,3 +361,142 @@ def test_through_ray_it_is_the_same(work, ray_cluster):
     assert by_ray.snapshot != inline.snapshot
     put(work, "5.parquet", [-1])
     assert told(replace(work, inline=False)) == "column 'n': 1 of 1 rows below 0 (first: data/5.parquet row 1: -1)"
+
+
+POLICY = Policy("replace", "keep", "skip", "quarantine")
+
+
+def quarantined(work):
+    with work.ledger.reading() as connection:
+        found = snapshot.latest(connection, work.project, "flights.source~quarantine")
+        parts = snapshot.data_files(connection, found) if found else []
+    return [row for part in parts for row in read_fragment(work.store, part).to_pylist()]
+
+
+def test_a_changed_file_takes_the_place_of_its_rows_in_one_commit(work):
+    for number, name in enumerate("abcd"):
+        put(work, f"{name}.parquet", [number * 10, number * 10 + 1])
+    before = run(work, policy=POLICY)
+    put(work, "b.parquet", [7, 8, 9])
+    put(work, "d.parquet", [77])
+    put(work, "e.parquet", [5])
+    after = run(work, policy=POLICY)
+    assert numbers(work, after) == [0, 1, 20, 21, 5, 7, 8, 9, 77]
+    assert numbers(work, before) == [0, 1, 10, 11, 20, 21, 30, 31], "an earlier snapshot stays as it was"
+    assert (after.figures["rows_replaced"], after.figures["new_pieces"]) == (4, 3)
+    assert "data/b.parquet: its content has changed since it was taken: its rows are replaced" in work.lines
+    put(work, "c.parquet", [1])
+    put(work, "b.parquet", [2])
+    assert numbers(work, run(work, policy=POLICY)) == [0, 1, 5, 77, 2, 1]
+    assert run(work, policy=POLICY).figures["new_pieces"] == 0
+
+
+def test_rows_are_replaced_where_compaction_has_joined_files(work):
+    for number, name in enumerate("abc"):
+        put(work, f"{name}.parquet", [number * 10, number * 10 + 1])
+        run(work, policy=POLICY)
+    joined = publish(work, compact(replace(work, path="c/1"), "flights.source"))
+    assert joined.figures["num_fragments"] == 1
+    put(work, "b.parquet", [7])
+    after = run(work, policy=POLICY)
+    assert numbers(work, after) == [0, 1, 20, 21, 7]
+    assert not any("anew" in line for line in work.lines), "a compaction keeps the content"
+
+
+def test_what_others_did_to_the_table_is_kept(work):
+    put(work, "a.parquet", [1, 2])
+    run(work, policy=POLICY)
+    publish(work, delete_where(replace(work, path="d/1"), "flights.source", "n = 1"))
+    put(work, "b.parquet", [3])
+    assert numbers(work, run(work, policy=POLICY)) == [2, 3]
+    put(work, "a.parquet", [4])
+    assert "table flights.source was changed by others too" in told(work, policy=POLICY)
+
+
+def test_a_table_that_was_overwritten_is_taken_anew(work):
+    put(work, "a.parquet", [1, 2])
+    run(work)
+    fragment = write_fragment(work.store, "o/1.parquet", pa.table({"n": [9], "s": ["x"]}))
+    publish(
+        work, made(work, "flights.source", TableSchema(pa.schema([("n", pa.int64()), ("s", pa.string())])), [fragment], mode="overwrite")
+    )
+    assert numbers(work, run(work)) == [1, 2]
+    assert "table flights.source was overwritten by another step since: all of its source is read anew" in work.lines
+
+
+def test_a_changed_file_can_be_ignored_and_a_gone_one_kept(work):
+    put(work, "a.parquet", [1])
+    put(work, "b.parquet", [2])
+    run(work)
+    put(work, "a.parquet", [9])
+    (work.project_path / "data" / "b.parquet").unlink()
+    put(work, "c.parquet", [3])
+    after = run(work, policy=Policy(changed="ignore", gone="keep"))
+    assert numbers(work, after) == [1, 2, 3]
+    assert "data/b.parquet: is not there any more, its rows stay" in work.lines
+
+
+def test_a_duplicate_is_refused_or_left_out_by_name(work):
+    put(work, "a.parquet", [1])
+    run(work)
+    put(work, "b.parquet", [1])
+    put(work, "c.parquet", [2])
+    assert told(work).startswith("data/b.parquet: has the same content as data/a.parquet, so that its rows would be taken twice.")
+    assert numbers(work, run(work, policy=POLICY)) == [1, 2]
+    assert "data/b.parquet: left out, it has the same content as data/a.parquet" in work.lines
+    assert [(t.file.path, t.reason) for t in taken_files(work.ledger, "flights.source") if t.reason] == [
+        ("data/b.parquet", "has the same content as data/a.parquet")
+    ]
+    put(work, "b.parquet", [3])
+    assert numbers(work, run(work, policy=POLICY)) == [1, 2, 3]
+
+
+def test_a_poison_file_goes_to_quarantine_and_is_tried_again_with_other_content(work):
+    put(work, "a.parquet", [1])
+    put(work, "c.parquet", [3])
+    bad = work.project_path / "data" / "b.parquet"
+    bad.write_bytes(b"PAR1 and not much more")
+    (work.project_path / "data" / "d.parquet").touch()
+    first = run(work, policy=POLICY)
+    assert (numbers(work, first), first.figures["files_quarantined"]) == ([1, 3], 2)
+    assert work.lines[-1] == "2 files could not be read: they are in quarantine, in table flights.source~quarantine, with the reasons"
+    kept = quarantined(work)
+    assert [row["position"] for row in kept] == ["data/b.parquet", "data/d.parquet"]
+    assert "cannot be read as Parquet" in kept[0]["reason"]
+    assert run(work, policy=POLICY).snapshot == first.snapshot
+    put(work, "b.parquet", [2])
+    assert numbers(work, run(work, policy=POLICY)) == [1, 3, 2]
+    assert len(quarantined(work)) == 2, "what was kept out stays known"
+
+
+def test_a_file_that_cannot_be_had_is_no_poison(work, monkeypatch):
+    put(work, "a.parquet", [1])
+    put(work, "b.parquet", [2])
+
+    def dies(self, file, types):
+        raise OSError("the endpoint has died")
+
+    monkeypatch.setattr(Parquet, "read", dies)
+    monkeypatch.setattr("raypipe.data.intake.is_whole", lambda piece: False)
+    assert "the endpoint has died" in told(work, policy=POLICY)
+    assert committed(work.ledger, "flights.source") is None
+
+
+def test_poison_records_go_to_quarantine_with_their_position(work):
+    table = run(work, Counter(25, bad=17), None, policy=POLICY)
+    assert (table.num_rows, table.figures["records_quarantined"]) == (25, 1)
+    assert quarantined(work) == [{"position": "numbers/17", "reason": "is no number", "value": None}]
+    run(work, Counter(35, bad=30), None, policy=POLICY)
+    assert [row["position"] for row in quarantined(work)] == ["numbers/17", "numbers/30"]
+
+
+def test_a_source_that_is_a_whole_replaces_the_table(work):
+    first = run(work, Whole(3), None)
+    second = run(work, Whole(2), None)
+    assert (numbers(work, first), numbers(work, second)) == ([0, 1, 2], [0, 1])
+    assert run(work, Whole(2), None).snapshot == second.snapshot
+
+
+def test_bad_policies_are_told():
+    wrong: Any = "sometimes"
+    assert Policy(changed=wrong).problems() == ["changed is 'sometimes', expected refuse, replace, ignore"]

@@ -8,9 +8,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from raypipe.data import intake
+from raypipe.data.conform import numbered
 from raypipe.data.contract import Column, Contract
 from raypipe.data.fragment import read_fragment
 from raypipe.data.intake import Intake, Numbered, sample_mask
+from raypipe.data.lake.target import Target
 from raypipe.data.source.files import FilePiece, list_files
 from raypipe.data.source.parquet import Parquet
 
@@ -24,8 +26,9 @@ def take(tmp_path, store):
         pq.write_table(table, tmp_path / "a.parquet")
         source = Parquet("a.parquet")
         (file,) = list_files(source, tmp_path, {})
-        types = {f.name: f.type for f in ROWS.schema}
-        return Intake(store, "attempt", source, types, contract, sample)(Numbered(3, FilePiece(file, str(tmp_path / file.path))))
+        return Intake(store, "attempt", source, Target(numbered(ROWS.schema)), contract, sample)(
+            Numbered(3, FilePiece(file, str(tmp_path / file.path)))
+        )
 
     return taken
 

@@ -7,11 +7,11 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
-from raypipe.core.errors import DataError
+from raypipe.core.errors import Conflict
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.fragment import write_fragment
-from raypipe.data.progress import TakenFile, committed, record, taken_files
+from raypipe.data.progress import Step, TakenFile, committed, record, taken_files
 from raypipe.data.source.files import SourceFile
 from raypipe.data.table import TableSchema, made, snapshots
 
@@ -41,7 +41,7 @@ def there(work) -> Any:
 
 def moved(work, path="a.csv", key="key", anew=False, position=None):
     before = committed(work.ledger, "t")
-    return record(work.project, "t", key, before, position, [TakenFile(replace(FILE, path=path), 1)], anew=anew)
+    return record(work.project, "t", Step(key, before, position, [TakenFile(replace(FILE, path=path), 1)], anew))
 
 
 def test_files_are_recorded_with_the_snapshot(work):
@@ -70,11 +70,11 @@ def test_anew_forgets_what_was_taken_before(work):
 def test_of_two_that_go_on_from_one_progress_the_second_commits_nothing(work):
     first, second = moved(work), moved(work, "b.csv")
     publish(work, [first])
-    with pytest.raises(DataError, match="another run has taken from its source meanwhile"):
+    with pytest.raises(Conflict, match="another run has taken from its source meanwhile"):
         publish(work, [second])
     third, fourth = moved(work, "c.csv"), moved(work, "d.csv")
     publish(work, [third])
-    with pytest.raises(DataError, match="Run again: what is committed is kept"):
+    with pytest.raises(Conflict, match="Run again: what is committed is kept"):
         publish(work, [fourth])
     assert [t.file.path for t in taken_files(work.ledger, "t")] == ["a.csv", "c.csv"]
     assert len(snapshots(work.ledger, "t")) == 2

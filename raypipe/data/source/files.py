@@ -102,25 +102,28 @@ def read_file(source: FileSource, piece: FilePiece, types: Mapping[str, pa.DataT
     own = {name: type for name, type in types.items() if name not in partitions}
     with reading(piece.name, type(source).__name__):
         _refuse_changed(location, piece.file)
+        if not piece.size:
+            raise DataError("the file is empty (0 bytes)")
         for rows in source.read(location, own):
             yield with_columns(rows, partitions, piece.name)
         _refuse_changed(location, piece.file)
 
 
+def is_whole(piece: FilePiece) -> bool:
+    """Whether its bytes are those that were listed: then what is wrong with it stays wrong. DataError where they cannot be had."""
+    return _digest(Location(piece.where, piece.name)) == piece.file.sha256
+
+
 def list_files(source: FileSource, project_path: Path, known: Mapping[str, SourceFile]) -> list[SourceFile]:
     """The files of a source, by path; a digest is computed only where path, size and mtime are not those in `known`.
 
-    DataError with everything that is wrong: a path that is not there, a folder or pattern without files, files of another kind, empty
-    files.
+    DataError with everything that is wrong: a path that is not there, a folder or pattern without files, files of another kind.
     """
     root, found = list_below(source.path, project_path)
     below = [file.where[len(root) + 1 :] for file in found]
     _refuse_others(source, below)
     refuse_unasked(source.path, below, _partitions(source))
     names = [name_of(file.where, project_path) for file in found]
-    empty = [f"{name}: the file is empty (0 bytes)" for name, file in zip(names, found, strict=True) if not file.size]
-    if empty:
-        raise DataError("\n".join(empty))
     return _described(found, names, known)
 
 
@@ -218,7 +221,16 @@ def _doubles(source: FileSource, project_path: Path, files: Sequence[SourceFile]
     for file in sorted(files, key=lambda file: file.path in new):
         first.setdefault(file.sha256, file.path)
     doubles = [file for file in files if file.path in new and first[file.sha256] != file.path]
-    return {file.path: first[file.sha256] for file in doubles if source.has_rows(Location(_where(file, project_path), file.path))}
+    return {file.path: first[file.sha256] for file in doubles if _has_rows(source, Location(_where(file, project_path), file.path))}
+
+
+def _has_rows(source: FileSource, file: Location) -> bool:
+    """A file that cannot be read has none that could come twice: reading it says what is wrong."""
+    try:
+        with reading(file.name, type(source).__name__):
+            return source.has_rows(file)
+    except DataError:
+        return False
 
 
 def _refuse_changed(location: Location, file: SourceFile) -> None:

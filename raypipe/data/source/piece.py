@@ -42,6 +42,8 @@ class Progress:
     """Of a source of files: those that were judged, by path."""
     left_out: frozenset[str] = frozenset()
     """The paths among them of which no row was taken: unreadable, or a duplicate."""
+    former: Json = None
+    """Where everything is taken anew: the position that was reached before, with other settings say."""
 
 
 NOTHING = Progress()
