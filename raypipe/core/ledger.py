@@ -76,7 +76,7 @@ class Ledger:
     def runs(self, limit: int = 20) -> list[Run]:
         """Newest first; one whose process is gone shows as INTERRUPTED."""
         with self.reading() as connection:
-            return runs.latest(connection, self.project, limit, self._one_host)
+            return runs.latest(connection, self.project, limit, self.one_host)
 
     def steps(self, run_id: str) -> list[StepRecord]:
         with self.reading() as connection:
@@ -120,12 +120,12 @@ class Ledger:
     def holder(self, key: str) -> tuple[str, str] | None:
         """The run that holds a lease and a sentence that says who it is; None where nobody alive does."""
         with self.reading() as connection:
-            return leases.holder(connection, self.project, key, self._database.now(connection), self._one_host)
+            return leases.holder(connection, self.project, key, self._database.now(connection), self.one_host)
 
     def claim(self, key: str, run: str, ttl_s: float = 30) -> Lease:
         """LeaseHeld while a live process holds it. A dead one on this host is seen at once, one elsewhere after its time to live."""
         with self.writing() as connection:
-            return leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self._one_host)
+            return leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self.one_host)
 
     def beat(self, lease: Lease) -> None:
         with self.writing() as connection:
@@ -186,6 +186,6 @@ class Ledger:
         connection.execute(insert(schema.events).values(**values))
 
     @property
-    def _one_host(self) -> bool:
+    def one_host(self) -> bool:
         """A SQLite file lies on a local disk: all who use it are processes of this machine."""
         return self._database.path is not None

@@ -1,0 +1,163 @@
+import uuid
+
+import pyarrow as pa
+import pytest
+
+from raypipe.core.errors import Fenced
+from raypipe.core.ledger import Record, Run
+from raypipe.data.lake import tags
+from raypipe.data.lake.compact import compact
+from raypipe.data.lake.expire import expire
+from raypipe.data.lake.gc import gc
+from raypipe.data.lake.restore import restore
+from raypipe.data.lake.upsert import append, upsert
+from raypipe.data.rows import write_rows
+from raypipe.data.table import TableSchema
+
+
+def put(lake, how, ids, *more):
+    rows = pa.table({"id": pa.array(ids, pa.int64()), "v": [uuid.uuid4().hex for _ in ids]})
+    return lake.act(lambda work: how(work, "t", TableSchema(rows.schema), write_rows(work.store, work.path, rows), *more))
+
+
+def end(lake, **which):
+    return lake.act(lambda work: expire(work, "t", **which))
+
+
+def paths(lake):
+    return {path for path, _, _ in lake.store.files()}
+
+
+def collect(lake, **how):
+    return gc(lake.ledger, lake.store, **how)
+
+
+@pytest.fixture
+def compacted(lake):
+    """Three appends, an upsert, and a compaction, after which only the last snapshot is left."""
+    for start in (0, 10, 20):
+        put(lake, append, range(start, start + 10))
+    put(lake, upsert, [5, 15], ["id"])
+    lake.act(lambda work: compact(work, "t"))
+    lake.rows_before = lake.rows()
+    end(lake, keep_last=1)
+    return lake
+
+
+def test_files_are_listed_first_and_deleted_by_a_later_call(compacted):
+    lake = compacted
+    before = paths(lake)
+    first = collect(lake)
+    assert (len(first.listed), len(first.deleted), paths(lake)) == (6, 0, before)
+    again = collect(lake)
+    assert (len(again.listed), again.listed) == (6, first.listed)
+    dry = collect(lake, grace_s=0, dry_run=True)
+    assert ({g.path for g in dry.deleted}, paths(lake)) == ({g.path for g in first.listed}, before)
+    last = collect(lake, grace_s=0)
+    assert ({g.path for g in last.deleted}, len(last.listed)) == ({g.path for g in first.listed}, 0)
+    assert paths(lake) == before - {g.path for g in first.listed}
+    assert lake.rows().equals(lake.rows_before)
+    assert collect(lake, grace_s=0).deleted == ()
+
+
+def test_what_a_tag_or_a_snapshot_names_stays(lake):
+    made = [put(lake, append, range(start, start + 10)) for start in (0, 10)]
+    made.append(put(lake, upsert, [5], ["id"]))
+    tags.make(lake.ledger, "t", "golden", made[2].snapshot)
+    rows = lake.rows(made[2])
+    lake.act(lambda work: compact(work, "t"))
+    put(lake, append, [99])
+    end(lake, keep_last=1)
+    found = collect(lake, grace_s=0)
+    assert found.deleted == ()
+    assert lake.rows(made[2]).equals(rows)
+    tags.remove(lake.ledger, "t", "golden")
+    end(lake, keep_last=1)
+    assert len(collect(lake, grace_s=0).deleted) == 4
+
+
+def test_a_file_that_is_named_again_comes_off_the_list(compacted):
+    lake = compacted
+    old = put(lake, append, [100])
+    lake.overwrite(pa.table({"id": [1], "v": ["x"]}))
+    with_old = lake.rows(old)
+    put(lake, append, [101])
+    assert len(collect(lake).listed) == 6
+    lake.act(lambda work: restore(work, "t", old.snapshot))
+    end(lake, keep_last=1)
+    collect(lake)
+    collect(lake, grace_s=0)
+    assert lake.rows().equals(with_old)
+
+
+def attempt(lake, token=1, pipeline="p"):
+    path = f"{pipeline}/step/{token:06d}-{uuid.uuid4().hex[:12]}/part.parquet"
+    lake.store.write(path, b"half")
+    return path
+
+
+def test_attempts_that_were_killed_are_collected_and_those_at_work_are_not(compacted):
+    lake = compacted
+    lake.ledger.start_run(Run("live", "p"))
+    lease = lake.ledger.claim("key", "live")
+    at_work, killed = attempt(lake), attempt(lake, token=2)
+    stranger = attempt(lake, pipeline="of-another-ledger")
+    lake.store.write("notes.txt", b"mine")
+    found = collect(lake, grace_s=0)
+    assert killed in {g.path for g in found.deleted}
+    assert {at_work, stranger, "notes.txt"} <= paths(lake)
+    assert killed not in paths(lake)
+    assert found.num_unknown == 1
+    lake.ledger.release(lease)
+    collect(lake, grace_s=0)
+    assert at_work not in paths(lake)
+
+
+def test_a_process_that_slept_through_a_collection_is_fenced(lake, monkeypatch):
+    put(lake, append, [1])
+    lake.ledger.start_run(Run("asleep", "p"))
+    lease = lake.ledger.claim("key", "asleep", ttl_s=0.001)
+    path = attempt(lake)
+    import time
+
+    time.sleep(0.01)
+    collect(lake, grace_s=0.002)
+    assert path not in paths(lake) or collect(lake, grace_s=0).deleted
+    with pytest.raises(Fenced, match="gave this lease back already"):
+        lake.ledger.publish(lease, Record("Report", "p", "step", "asleep", "key", "d"))
+
+
+def test_an_artifacts_files_stay_until_it_is_superseded(lake):
+    put(lake, append, [1])
+    path = attempt(lake)
+    lease = lake.ledger.claim("key", "r")
+    from raypipe.core.artifact import File
+
+    record = Record("Report", "p", "step", "r", "key", "d", files=[File(path, 4, "0")])
+    lake.ledger.publish(lease, record)
+    assert collect(lake, grace_s=0).deleted == ()
+    lake.ledger.publish(lake.ledger.claim("key", "r"), Record("Report", "p", "step", "r", "key", "d"), replace=True)
+    assert [g.path for g in collect(lake, grace_s=0).deleted] == [path]
+
+
+def test_a_fresh_ledger_has_no_garbage(lake):
+    assert collect(lake).listed == ()
+
+
+def test_duckdb_is_told_of_a_missing_file_rather_than_given_fewer_rows(lake, ask_duckdb):
+    put(lake, append, range(10))
+    lake.overwrite(pa.table({"y": [1]}), name="other")
+    lake.act(lambda work: compact(work, "t"))
+    put(lake, upsert, range(10), ["id"])
+    end(lake, keep_last=1)
+    collect(lake, grace_s=0)
+    assert ask_duckdb(lake.url, "select count(*) as n from lake.shop.t")[0]["n"].to_pylist() == [10]
+    with pytest.raises(AssertionError, match=r"(?i)no files found|cannot open|no such file"):
+        ask_duckdb(lake.url, "select v from lake.shop.t at (version => 2)")
+    lake.overwrite(pa.table({"y": [2]}), name="other")
+    lake.act(lambda work: expire(work, "other", keep_last=1))
+    collect(lake, grace_s=0)
+    with lake.ledger.reading() as connection:
+        from sqlalchemy import text
+
+        assert connection.execute(text("select count(*) from ducklake_data_file where end_snapshot is not null")).scalar_one() == 1
