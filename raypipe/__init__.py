@@ -20,6 +20,7 @@ _EXPORTS = {
     "Binary": "raypipe.data.source.binary",
     "HuggingFace": "raypipe.data.source.huggingface",
     "Iceberg": "raypipe.data.source.iceberg",
+    "PythonSource": "raypipe.data.source.python",
     "Kafka": "raypipe.data.source.kafka",
     "Sql": "raypipe.data.source.sql",
     "Contract": "raypipe.data.contract",
@@ -49,6 +50,9 @@ _EXPORTS = {
     "InfraValidate": "raypipe.steps.infra_validate",
     "Deploy": "raypipe.steps.deploy",
     "Predict": "raypipe.steps.predict",
+    "Write": "raypipe.steps.write",
+    "Compact": "raypipe.steps.compact",
+    "Expire": "raypipe.steps.expire",
     # where it runs, what is told of it
     "Local": "raypipe.core.cluster",
     "Attach": "raypipe.core.cluster",

@@ -17,6 +17,7 @@ from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS
 
 MISSING = "???"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
+FUNCTION = "raypipe.core.step.Function"
 HYDRAS = ("_partial_", "_args_", "_recursive_", "_convert_")
 
 
@@ -96,6 +97,13 @@ class _Check:
         else:
             yield from self._arguments(where, {k: v for k, v in node.items() if k != "_target_"}, node["_target_"], set(), bound)
 
+    def _function(self, where: str, node: Mapping[str, Json]) -> Iterator[Problem]:
+        """That it is there; the step that calls it knows with what."""
+        try:
+            shape(str(node["_target_"]), self.search)
+        except ConfigError as error:
+            yield from (Problem(f"{where}._target_", _sentence(p.what)) for p in error.problems)
+
     def _arguments(self, where: str, given: Mapping[str, Json], target: str, filled: set[str], bound: bool = False) -> Iterator[Problem]:
         """`filled`: parameters that something else sets; `bound`: a function gets its first argument, the rows, when it is called."""
         try:
@@ -126,7 +134,7 @@ class _Check:
         if value == MISSING:
             yield Problem(where, f"has no value yet: set it in the config or by {where}=...")
         elif isinstance(value, dict) and "_target_" in value:
-            yield from self._component(where, value)
+            yield from self._function(where, value) if FUNCTION in annotation else self._component(where, value)
         elif isinstance(value, dict) and len(classes) == 1:
             yield from self._arguments(where, value, classes[0], set())
         elif inner and isinstance(value, dict) and not misfit({}, annotation):

@@ -30,6 +30,10 @@ DIGEST = "digest"
 """The figure of a commit's that replaces the artifact's digest: what is put behind another's rows is known only there."""
 
 
+BY_HAND = "by-hand"
+"""The pipeline under whose name a person's changes of tables are recorded. Nothing is made from them, so that none is needed longer."""
+
+
 @dataclass(frozen=True)
 class Made(Generic[K]):
     """What `run` hands back. The driver alone publishes it; the kind is the `K` of `run`'s return annotation."""
@@ -102,6 +106,12 @@ class Step(Protocol):
     """
 
     def run(self, work: Work, **inputs: Any) -> Made[Any]: ...
+
+
+class Function(Protocol):
+    """Type of a setting that holds a function of the user's, `{_target_: module.function}`: the setting's line says what it is given."""
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any: ...
 
 
 NO_IDENTITY = {"identity": False}

@@ -23,8 +23,7 @@ NEEDS = {
     "source=sql": ["~source.path", "source.table=churn", "source.url=sqlite:///churn.db"],
     "source=iceberg": ["~source.path", "source.name=db.churn"],
     "source=ducklake": ["~source.path", "source.name=churn", "source.catalog=sqlite:///churn.db"],
-    "source=python": ["~source.path", "source.target=rows.new"],
-    "source=ray": ["~source.path", "source.target=rows.dataset"],
+    "source=python": ["~source.path", "+source.function._target_=pyarrow.table"],
 }
 """Settings that an option has no default for."""
 
