@@ -15,7 +15,7 @@ from raypipe.data import progress, quarantine
 from raypipe.data.contract import Contract
 from raypipe.data.held import Held, held
 from raypipe.data.intake import Intake, Numbered, Taken
-from raypipe.data.judgement import judged
+from raypipe.data.judgement import Stays, judged
 from raypipe.data.lake.current import operation
 from raypipe.data.lake.strike import Struck
 from raypipe.data.lake.target import Target, target
@@ -41,6 +41,8 @@ class Order:
     contract: Contract | None = None
     policy: Policy = Policy()
     limit: Limit | None = None
+    checks_files: bool = True
+    """Whether it is looked first whether the store has lost files of the table."""
 
 
 @dataclass(frozen=True)
@@ -64,7 +66,7 @@ def ingest(work: Work, source: Source, contract: Contract | None, table: str, po
 def take(work: Work, order: Order) -> Intaken:
     """A batch of what is new, of at most the order's limit."""
     key = progress.ingest_key(order.source, order.contract, work.sample)
-    base = held(work, order.table, key)
+    base = held(work, order.table, key, checks_files=order.checks_files)
     new = order.source.new(work, base.progress, order.limit)
     order.policy.refuse(new)
     for line in (new.told, *order.policy.told(new)):
@@ -132,8 +134,9 @@ class _Batch:
         return Rows(file.first_row, file.num_rows)
 
     def _judged(self, taken: Sequence[Taken], struck: Struck) -> dict[str, Json]:
-        stays = after_strike(self.base.fragments, struck)
-        return judged(self.work, self.order.contract, stays, None if struck.num_rows else self.base.table, taken)
+        before = None if struck.num_rows or self.base.is_moved else self.base.table
+        stays = Stays(self.base.num_rows - struck.num_rows, lambda: after_strike(self.base.fragments, struck), before)
+        return judged(self.work, self.order.contract, stays, taken)
 
     def _changed(self, parts: Sequence[Any], struck: Struck, figures: dict[str, Json], commits: Sequence[Any]) -> Made[Table]:
         contract = self.order.contract

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -35,23 +35,33 @@ def findings_of(work: Work, contract: Contract, table: Table) -> dict[str, Json]
     return {"passed": True, "rules": rules, "rows": table.num_rows, "summary": broken or [f"{len(rules)} rules, none broken"]}
 
 
-def judged(
-    work: Work, contract: Contract | None, stays: Sequence[Fragment], before: Table | None, taken: Sequence[Taken]
-) -> dict[str, Json]:
-    """The contract's figures over the whole table, which are those of `before` and of what was taken, where all of it was taken under this
-    contract; `stays` are the files that are there. DataError where it is broken."""
+@dataclass(frozen=True)
+class Stays:
+    """What is in the table already, and stays."""
+
+    num_rows: int = 0
+    fragments: Callable[[], Sequence[Fragment]] = lambda: ()
+    """Asked for only where a rule looks at the whole table."""
+    table: Table | None = None
+    """With the contract's figures over those rows; None where they are not known."""
+
+
+def judged(work: Work, contract: Contract | None, stays: Stays, taken: Sequence[Taken]) -> dict[str, Json]:
+    """The contract's figures over the whole table, those of what stays and of what was taken, where all of it was taken under this
+    contract. DataError where it is broken."""
     if contract is None:
         return {}
     new = [fragment for t in taken for fragment in t.fragments]
     names = {fragment.path: t.piece.name for t in taken for fragment in t.fragments}
-    found = [*merge([t.findings for t in taken]), *_unique(work, contract, [*stays, *new], names)]
-    _refuse_breaches(work, contract, found, sum(f.num_live for f in (*stays, *new)))
+    whole = [*stays.fragments(), *new] if any(column.unique for column in contract.columns.values()) else []
+    found = [*merge([t.findings for t in taken]), *_unique(work, contract, whole, names)]
+    _refuse_breaches(work, contract, found, stays.num_rows + sum(f.num_live for f in new))
     for what, done in (("drop", "dropped"), ("warn", "kept")):
         for text in breaches(found, what):
             work.report(f"{text}: {done}")
-    if before is None:
-        return {"contract": {"digest": contract.digest(), "rules": found}} if not stays else {}
-    earlier = before.figures.get("contract")
+    if not stays.num_rows:
+        return {"contract": {"digest": contract.digest(), "rules": found}}
+    earlier = stays.table.figures.get("contract") if stays.table else None
     if not earlier or earlier["digest"] != contract.digest():
         return {}
     rules = [rule for rule in earlier["rules"] if rule["rule"] != "unique"]

@@ -15,7 +15,7 @@ from raypipe.core.errors import Conflict
 from raypipe.core.schema import canonical, ingest_progress, ingested_files
 from raypipe.core.step import Commit, Look
 from raypipe.data.source.files import SourceFile
-from raypipe.data.source.piece import NOTHING, Progress, Source
+from raypipe.data.source.piece import NOTHING, Limit, New, Progress, Source
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
@@ -83,12 +83,19 @@ def committed(ledger: Ledger, table: str) -> Committed | None:
 
 def source_state(look: Look, source: Source, contract: Contract | None, table: str) -> Json:
     """What a plan compares: the state of the source, by which it is seen whether there is anything new."""
-    return source.new(look, standing(committed(look.ledger, table), ingest_key(source, contract, look.sample))).state
+    return ahead(look, source, contract, table).state
+
+
+def ahead(look: Look, source: Source, contract: Contract | None, table: str, limit: Limit | None = None) -> New:
+    """What the source has beyond what the table has taken of it in this way."""
+    return source.new(look, standing(committed(look.ledger, table), ingest_key(source, contract, look.sample)), limit)
 
 
 def standing(before: Committed | None, key: str) -> Progress:
     """The progress that an ingest of that key continues."""
-    return before.progress if before and before.key == key else NOTHING
+    if before is None:
+        return NOTHING
+    return before.progress if before.key == key else Progress(former=before.progress.position)
 
 
 def ingest_key(source: Source, contract: Contract | None, sample: float) -> str:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem
 from raypipe.core.step import Columns, Look, Made, Work
 from raypipe.data.policy import Policy
+
+if TYPE_CHECKING:
+    from raypipe.data.ingest import Intaken
+    from raypipe.data.source.piece import Limit, New
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,23 @@ class Ingest:
         from raypipe.data.ingest import ingest
 
         return ingest(work, self.source, self.contract, self.table_of(work), self.policy)
+
+    def news(self, look: Look) -> New:
+        """What the source has that the table has not taken."""
+        from raypipe.data.progress import ahead
+
+        return ahead(look, self.source, self.contract, self.table_of(look))
+
+    def has_news(self, look: Look) -> bool:
+        """Whether a run would take anything."""
+        new = self.news(look)
+        return bool(new.pieces or (new.changed and self.changed != "ignore") or (new.gone and self.gone != "keep"))
+
+    def batch(self, work: Work, limit: Limit, *, checks_files: bool) -> Intaken:
+        """A part of what is new, of about that size."""
+        from raypipe.data.ingest import Order, take
+
+        return take(work, Order(self.source, self.table_of(work), self.contract, self.policy, limit, checks_files))
 
     @property
     def policy(self) -> Policy:

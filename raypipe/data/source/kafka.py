@@ -80,6 +80,7 @@ class Kafka:
         from raypipe.data.source.kafka_offsets import bounds
 
         there = bounds(self)
+        _refuse_anew(self, there, progress.former)
         spans, told = _spans(self, there, progress.position or {})
         taken = _within(spans, limit)
         after = {str(span.partition): span.end for span in taken}
@@ -174,6 +175,16 @@ def _spans(source: Kafka, there: Mapping[int, tuple[int, int]], position: Mappin
     if broken:
         raise DataError("\n".join(broken))
     return spans, [f"{text}: passed over" for text in lost]
+
+
+def _refuse_anew(source: Kafka, there: Mapping[int, tuple[int, int]], former: Json) -> None:
+    """A table that is made anew would lose what the topic has dropped since it was taken."""
+    lost = [f"{source.topic}/{partition} begins at offset {low}" for partition, (low, _) in sorted(there.items()) if low]
+    if former and lost and source.trimmed == "refuse":
+        raise DataError(
+            f"{', '.join(lost)}: with other settings or another contract than before the table would be made anew from there, without what "
+            "it holds of earlier offsets. Take it into another table (setting `table` of the step), or say `trimmed: skip`."
+        )
 
 
 def _within(spans: Sequence[Span], limit: Limit | None) -> list[Span]:
