@@ -15,6 +15,7 @@ from raypipe.data.lake import schemas
 from raypipe.data.lake.current import change_made, require
 from raypipe.data.map import map_fragments
 from raypipe.data.rows import FRAGMENT_ROWS, fragment_path
+from raypipe.data.table import TableSchema
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
@@ -23,12 +24,13 @@ FRAGMENT_BYTES = 256 << 20
 """A file is full at this size, whatever its rows: what compaction makes fits into memory several times over."""
 
 
-def compact(work: Work, name: str, min_deleted: float = 0.0) -> Made[Table]:
+def compact(work: Work, name: str, min_deleted: float = 0.0, said: TableSchema | None = None) -> Made[Table]:
     """Neighbours that are less than half full are joined, up to FRAGMENT_ROWS rows or FRAGMENT_BYTES; files of which at least the share
     `min_deleted` is deleted are rewritten without those rows.
 
     Every row keeps its place, so that the table's digest stays as it is, and what was computed from it stands. Earlier snapshots keep
-    their files. Others may append meanwhile. Figures: `files_before`, `files_after`, `rows_rewritten`.
+    their files. Others may append meanwhile. `said` is what a step knows of the table beyond its columns. Figures: `files_before`,
+    `files_after`, `rows_rewritten`.
     """
     now = require(work.ledger, name)
     groups = _groups(now.fragments, min_deleted)
@@ -42,7 +44,7 @@ def compact(work: Work, name: str, min_deleted: float = 0.0) -> Made[Table]:
         "rows_rewritten": sum(fragment.num_rows for fragment in new),
     }
     work.report(f"{len(old):,} files become {len(new):,}; {len(now.fragments) - len(old):,} stay as they are")
-    return change_made(work, name, "compact", now, now.schema, figures, fragments=new, ended=old, numbered=schema)
+    return change_made(work, name, "compact", now, now.said(said), figures, fragments=new, ended=old, numbered=schema)
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,10 @@ class Current:
     schema: TableSchema
     fragments: Sequence[Fragment]
 
+    def said(self, more: TableSchema | None) -> TableSchema:
+        """What a step says of the table (its split, its label), as long as the columns are still those that it knew."""
+        return more if more and more.arrow.equals(self.schema.arrow) else self.schema
+
 
 def current(ledger: Ledger, name: str) -> Current | None:
     """None where there is no table of that name. DataError where another program has changed it."""

@@ -18,16 +18,20 @@ from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.current import change_made, require
 from raypipe.data.lake.needed import chunks, needed
 from raypipe.data.lake.snapshot import Snapshot, snapshots
+from raypipe.data.table import TableSchema
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
 
 
-def expire(work: Work, name: str, *, older_than: timedelta | None = None, keep_last: int | None = None) -> Made[Table]:
-    """Ends the snapshots that are older than that and are not among the last so many (each where it is given), but for those that are
+def expire(
+    work: Work, name: str, *, older_than: timedelta | None = None, keep_last: int | None = None, said: TableSchema | None = None
+) -> Made[Table]:
+    """Ends the snapshots that are older than that and are not among the last so many (each where it is given), but for those needed.
 
-    needed: the newest, those with a tag, and those that a registered model, a live run or the newest artifact of a step was made from.
-    An artifact of an ended snapshot is superseded: a later plan makes it again. Figures: `expired`, `kept` (how many were needed).
+    Needed are the newest, those with a tag, and those that a registered model, a live run or the newest artifact of a step was made from.
+    An artifact of an ended snapshot is superseded: a later plan makes it again. `said` is what a step knows of the table beyond its
+    columns. Figures: `expired`, `kept` (how many were needed).
     """
     if older_than is None and keep_last is None:
         raise DataError(f"table {name}: expire: say `older_than`, `keep_last`, or both")
@@ -35,7 +39,7 @@ def expire(work: Work, name: str, *, older_than: timedelta | None = None, keep_l
         raise DataError(f"table {name}: expire: keep_last is {keep_last}, expected at least 1")
     now = require(work.ledger, name)
     until = None if older_than is None else datetime.now(UTC) - older_than
-    made = change_made(work, name, "compact", now, now.schema, {})
+    made = change_made(work, name, "compact", now, now.said(said), {})
     return Made(made.digest, schema=made.schema, commits=(*made.commits, _ending(work.ledger, name, until, keep_last)))
 
 

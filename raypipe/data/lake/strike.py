@@ -49,7 +49,7 @@ class Struck:
 
 def strike(work: Work, fragments: Sequence[Fragment], choice: Choice) -> Struck:
     """Reads the chosen columns of the files that may hold a chosen row, and writes a delete file for each that does."""
-    suspects = [_Item(number, f) for number, f in enumerate(fragments) if choice.may_match(f.stats, f.num_rows)]
+    suspects = [Item(number, f) for number, f in enumerate(fragments) if choice.may_match(f.stats, f.num_rows)]
     work.report(f"{len(suspects):,} of {len(fragments):,} files may hold such rows")
     found = map_fragments(_Strike(work.store, work.path, choice), suspects, inline=work.inline)
     ended = [item.fragment for item, (num_rows, deletes) in zip(suspects, found, strict=True) if num_rows and deletes is None]
@@ -58,7 +58,9 @@ def strike(work: Work, fragments: Sequence[Fragment], choice: Choice) -> Struck:
 
 
 @dataclass(frozen=True)
-class _Item:
+class Item:
+    """A file with its number among those that are worked on."""
+
     number: int
     fragment: Fragment
 
@@ -79,7 +81,7 @@ class _Strike:
     path: str
     choice: Choice
 
-    def __call__(self, item: _Item) -> tuple[int, Deletes | None]:
+    def __call__(self, item: Item) -> tuple[int, Deletes | None]:
         fragment = item.fragment
         chosen = np.flatnonzero(self.choice.mask(read_fragment(self.store, fragment, list(self.choice.columns))).to_numpy())
         if len(chosen) in (0, fragment.num_live):
