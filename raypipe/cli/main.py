@@ -65,6 +65,12 @@ OPTIONS = (
     "-cn",
     "--sample",
     "--no-wait",
+    "--if-new",
+    "--follow",
+    "--rows",
+    "--bytes",
+    "--seconds",
+    "--metrics",
     "--json",
     "--help",
     "--port",
@@ -109,8 +115,21 @@ def _pipeline_verbs(verbs: argparse._SubParsersAction) -> None:
     _config(_verb(verbs, "plan", "pipeline", "plan", "what a run would do with each step, and why, without Ray", CONFIG))
     run = _config(_verb(verbs, "run", "pipeline", "run", "run what is not done", CONFIG))
     run.add_argument("--no-wait", action="store_true", help="leave with exit code 75 where another run is making a step")
+    run.add_argument("--if-new", action="store_true", help="do nothing, at once, where no source has anything new")
+    _ingest_verb(verbs)
     show = _config(_verb(verbs, "show", "show", "show", "the composed config, each value with its origin, and the graph", CONFIG))
     show.add_argument("--all", action="store_true", help="values that are declared defaults too")
+
+
+def _ingest_verb(verbs: argparse._SubParsersAction) -> None:
+    ingest = _config(_verb(verbs, "ingest", "ingest", "ingest", "take what is new in the sources into their tables", CONFIG))
+    ingest.add_argument("names", nargs="*", metavar="STEP", help="steps that ingest (default: all); overrides may follow")
+    ingest.add_argument("--follow", action="store_true", help="go on until Ctrl-C, batch after batch")
+    ingest.add_argument("--rows", type=int, default=200_000, help="rows that fill a batch, about (default: 200000)")
+    ingest.add_argument("--bytes", type=int, default=128 << 20, help="bytes that fill a batch, about (default: 134217728)")
+    ingest.add_argument("--seconds", type=float, default=5.0, help="with --follow: a batch waits no longer to be filled (default: 5)")
+    ingest.add_argument("--metrics", metavar="FILE", help="a file to write rows, rate and lag to, in Prometheus' text format")
+    ingest.add_argument("--no-wait", action="store_true", help="leave with exit code 75 where another process follows the table")
 
 
 def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
@@ -162,6 +181,11 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     compact.add_argument(
         "--min-deleted", type=float, default=0.0, metavar="SHARE", help="rewrite files of which this share is deleted (default: any)"
     )
+    expire = _verb(of, "expire", "tables", "expire", "end old snapshots; what is tagged, registered or running is kept")
+    expire.add_argument("table", help="NAME")
+    expire.add_argument("--keep", type=int, metavar="N", help="the last N snapshots stay")
+    expire.add_argument("--older-than", metavar="AGE", help="only snapshots older than this, e.g. 30d, 12h")
+    expire.add_argument("--dry-run", action="store_true", help="show what would expire")
     export = _verb(of, "export", "tables", "export", "copy a snapshot out for others")
     export.add_argument("table", help=AT)
     export.add_argument("folder", help="a folder that is new")
@@ -170,6 +194,11 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     sql.add_argument("text", help='e.g. "select origin, count(*) from flights.source group by origin"; a snapshot: from "flights.source@5"')
     sql.add_argument("--limit", type=int, default=40, help="how many rows are shown (default: 40)")
     sql.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first rows are shown")
+    gc = _verb(verbs, "gc", "tables", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
+    gc.add_argument("--dry-run", action="store_true", help="show them, and change nothing")
+    gc.add_argument(
+        "--grace-hours", type=float, default=24.0, metavar="H", help="how long a file is on the list before it is deleted (default: 24)"
+    )
 
 
 def _model_verbs(verbs: argparse._SubParsersAction) -> None:

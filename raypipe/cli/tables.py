@@ -8,6 +8,7 @@ import json
 import shlex
 import sys
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -167,6 +168,55 @@ def compact(options: argparse.Namespace) -> int:
     return _changed(options, "compact", lambda work: compacted(work, options.table, options.min_deleted))
 
 
+def expire(options: argparse.Namespace) -> int:
+    """Old snapshots end; what is tagged, registered, running or the newest of its step stays."""
+    from raypipe.data.lake.expire import expirable
+    from raypipe.data.lake.expire import expire as expired
+
+    which = {"older_than": _age(options.older_than), "keep_last": options.keep}
+    if options.dry_run:
+        found = expirable(open_scene().ledger, options.table, **which)
+        rows = [(s.id, s.mode, f"{s.num_rows:,}", s.created_at[:19]) for s in found]
+        return show_rows(options, [_values(s) for s in found], ("snapshot", "how", "rows", "made at"), rows, "nothing would expire")
+    return _changed(
+        options, "expire", lambda work: expired(work, options.table, **which), "{expired} snapshots have expired, {kept} are needed"
+    )
+
+
+def gc(options: argparse.Namespace) -> int:
+    """Files that nothing names are listed, and those deleted that were listed long enough ago."""
+    from raypipe.data.lake.gc import gc as collect
+
+    scene = open_scene()
+    done = collect(scene.ledger, scene.store, grace_s=options.grace_hours * 3600, dry_run=options.dry_run)
+    if options.json:
+        print(json.dumps(dataclasses.asdict(done), indent=2))
+        return 0
+    sizes = {name: sum(g.size for g in files) for name, files in (("deleted", done.deleted), ("listed", done.listed))}
+    verb = "would be deleted" if options.dry_run else "deleted"
+    print(f"{len(done.deleted):,} files of {size_text(sizes['deleted'])} {verb}")
+    after = f"deleted after {options.grace_hours:g} hours on it"
+    print(f"{len(done.listed):,} files of {size_text(sizes['listed'])} on the list: nothing names them, {after}")
+    if done.num_unknown:
+        print(f"{done.num_unknown:,} files in the store are not this ledger's: left alone")
+    for garbage in (*done.deleted, *done.listed) if options.dry_run else ():
+        print(f"  {garbage.path} {size_text(garbage.size)} since {garbage.since[:19]}")
+    return 0
+
+
+_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+
+
+def _age(text: str | None) -> timedelta | None:
+    """`30d`, `12h`, `5m`."""
+    if text is None:
+        return None
+    number, unit = text[:-1], text[-1:]
+    if unit not in _UNITS or not number.isdigit():
+        raise ConfigError(f"'{text}' is no age: expected a number of days, hours or minutes, such as 30d, 12h or 5m.")
+    return timedelta(**{_UNITS[unit]: int(number)})
+
+
 def _column_spec(text: str) -> tuple[str, str, str]:
     """`score:float32=0.5` -> score, float32, 0.5."""
     name, rest = _pair(text, ":")
@@ -181,8 +231,8 @@ def _pair(text: str, between: str) -> tuple[str, str]:
     return first, second
 
 
-def _changed(options: argparse.Namespace, what: str, change: Callable[[Work], Made[Table]]) -> int:
-    """A change by a person, published and told."""
+def _changed(options: argparse.Namespace, what: str, change: Callable[[Work], Made[Table]], told: str = "") -> int:
+    """A change by a person, published and told; `told` is a line about its figures."""
     from raypipe.pipeline.act import act
 
     notes: list[str] = []
@@ -193,6 +243,8 @@ def _changed(options: argparse.Namespace, what: str, change: Callable[[Work], Ma
         return 0
     for note in notes:
         print(note)
+    if told:
+        print(told.format(**figures))
     print(f"{options.table} is at snapshot {figures['snapshot']}: {figures['num_rows']:,} rows")
     return 0
 

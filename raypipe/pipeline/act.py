@@ -11,13 +11,10 @@ from raypipe.core.artifact import Artifact, Table
 from raypipe.core.errors import RaypipeError
 from raypipe.core.lease import Heartbeat
 from raypipe.core.ledger import Record, Run, StepRecord
-from raypipe.core.step import Made, Work
+from raypipe.core.step import BY_HAND, Made, Work
 from raypipe.pipeline.plan import Scene
 from raypipe.pipeline.redo import redone
 from raypipe.pipeline.run import run_id
-
-PIPELINE = "tables"
-"""The pipeline under whose name the changes of persons are recorded."""
 
 
 def act(
@@ -28,7 +25,7 @@ def act(
     Raises what `change` raises, the run recorded as failed; LeaseHeld where another person's change of this table is at work.
     """
     ledger, run = scene.ledger, run_id()
-    ledger.start_run(Run(run, PIPELINE, command=command or f"{what} {name}"))
+    ledger.start_run(Run(run, BY_HAND, command=command or f"{what} {name}"))
     state, exit_code = "FAILED", 1
     try:
         artifact = _Act(scene, what, name, change, run, report).published()
@@ -65,8 +62,8 @@ class _Act:
         return artifact
 
     def _attempt(self, lease: Any, heartbeat: Heartbeat) -> Artifact:
-        look = self.scene.look(PIPELINE, self.what)
-        path = f"{PIPELINE}/{self.what}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
+        look = self.scene.look(BY_HAND, self.what)
+        path = f"{BY_HAND}/{self.what}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
         fields = {f.name: getattr(look, f.name) for f in dataclasses.fields(look)}
         fingerprint = uuid.uuid4().hex  # of nothing that could be found again: a person's change is made each time it is asked for
         made = self.change(
@@ -76,7 +73,7 @@ class _Act:
         if made.files:
             self.scene.store.sync(path)
         record = Record(
-            "Table", PIPELINE, self.what, self.run, fingerprint, made.digest,
+            "Table", BY_HAND, self.what, self.run, fingerprint, made.digest,
             path=path, files=tuple(made.files), schema=made.schema, figures=made.figures, identity={"what": self.what, "table": self.name},
         )  # fmt: skip
         return self.scene.ledger.publish(lease, record, made.commits)

@@ -127,7 +127,7 @@ def test_rows_deleted_by_a_person(churn: Path, capsys: pytest.CaptureFixture[str
     out = said(capsys, "delete", "churn.source", "--where", "age > 60 and plan = 'pro'")
     assert "rows are deleted" in out
     now, *_ = values(capsys, "log", "churn.source")
-    assert (now["mode"], now["by"]) == ("delete", "tables.delete")
+    assert (now["mode"], now["by"]) == ("delete", "by-hand.delete")
     assert values(capsys, "sql", "select count(*) as n from churn.source where age > 60 and plan = 'pro'") == [{"n": 0}]
     assert values(capsys, "sql", f'select count(*) as n from "churn.source@{before["id"]}"') == [{"n": 200}]
     assert main(["runs", now["run"]]) == 0
@@ -160,3 +160,22 @@ def test_small_files_are_joined(churn: Path, capsys: pytest.CaptureFixture[str])
     assert (figures["files_before"], figures["files_after"], figures["num_rows"]) == (2, 1, 201)
     assert main(["plan"]) == 0
     assert "nothing to do" in capsys.readouterr().out
+
+
+def test_old_snapshots_expire_and_their_files_go(churn: Path, capsys: pytest.CaptureFixture[str]):
+    said(capsys, "delete", "churn.source", "--where", "age > 60")
+    said(capsys, "delete", "churn.source", "--where", "age > 50")
+    said(capsys, "compact", "churn.source")
+    first, *_ = reversed(values(capsys, "log", "churn.source"))
+    assert "is no age" in said(capsys, "expire", "churn.source", "--older-than", "3 days", code=2)
+    would = [s["id"] for s in values(capsys, "expire", "churn.source", "--keep", "1", "--dry-run")]
+    assert "2 snapshots have expired, 1 are needed" in said(capsys, "expire", "churn.source", "--keep", "1")
+    left = [s["id"] for s in values(capsys, "log", "churn.source")]
+    assert not set(would) & set(left)
+    assert first["id"] in left, "the registered model was made from it"
+    assert main(["gc"]) == 0
+    assert "2 files of" in capsys.readouterr().out.splitlines()[1], "listed, and not deleted yet"
+    assert main(["gc", "--grace-hours", "0", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)["deleted"]) == 2
+    assert values(capsys, "sql", "select max(age) <= 50 as gone from churn.source") == [{"gone": True}]
+    assert values(capsys, "sql", f'select count(*) as n from "churn.source@{first["id"]}"') == [{"n": 200}]

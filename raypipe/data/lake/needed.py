@@ -11,6 +11,7 @@ from sqlalchemy import Connection, func, select
 from raypipe.core import schema
 from raypipe.core.lease import Owner
 from raypipe.core.runs import RUNNING
+from raypipe.core.step import BY_HAND
 from raypipe.data.lake import catalog
 
 MANY = 500
@@ -34,7 +35,8 @@ def needed(connection: Connection, project: str, one_host: bool) -> Needed:
 
 def _roots(connection: Connection, project: str, one_host: bool) -> set[str]:
     a, versions = schema.artifacts.c, schema.model_versions.c
-    newest = select(func.max(a.number)).where(a.project == project, a.superseded_at.is_(None)).group_by(a.pipeline, a.step)
+    of_steps = (a.project == project, a.superseded_at.is_(None), a.pipeline != BY_HAND)
+    newest = select(func.max(a.number)).where(*of_steps).group_by(a.pipeline, a.step)
     found = {id for (id,) in connection.execute(select(a.id).where(a.number.in_(newest)))}
     found |= {id for (id,) in connection.execute(select(versions.artifact_id).where(versions.project == project))}
     return found | set(_of_live_runs(connection, project, one_host))
