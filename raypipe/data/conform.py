@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any, cast
 
 import pyarrow as pa
+import pyarrow.compute
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
@@ -47,6 +48,48 @@ def stacked(tables: Sequence[pa.Table]) -> pa.Table:
     if tables and not tables[0].num_columns:
         return pa.table({"none": pa.nulls(sum(table.num_rows for table in tables))}).select([])
     return pa.concat_tables(tables)
+
+
+def taken(rows: pa.Table, indices: pa.Array) -> pa.Table:
+    """The rows at these places, of columns of any type: Arrow has no `take` of views."""
+    return pa.Table.from_arrays([_taken(column, indices) for column in rows.columns], schema=rows.schema)
+
+
+def _taken(column: pa.ChunkedArray, indices: pa.Array) -> pa.ChunkedArray:
+    type_: Any = column.type
+    if pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_):
+        return pa.chunked_array([_taken_views(pa.concat_arrays(column.chunks), indices)])
+    if _has_list_view(type_):
+        # Slow, and right: pyarrow 26 casts views of lists to lists with wrong values, without a word.
+        whole = pa.concat_arrays(column.chunks)
+        return pa.chunked_array([whole.slice(place, 1) for place in indices.to_pylist()], type_)
+    plain = _without_views(type_)
+    return column.take(indices) if plain == type_ else column.cast(plain).take(indices).cast(type_)
+
+
+def _taken_views(views: Any, indices: pa.Array) -> pa.Array:
+    """The same values under other offsets."""
+    make = pa.LargeListViewArray if pa.types.is_large_list_view(views.type) else pa.ListViewArray
+    valid = views.is_valid().take(indices)
+    found = make.from_arrays(views.offsets.take(indices), views.sizes.take(indices), views.values, mask=_inverted(valid))
+    return found.cast(views.type) if found.type != views.type else found
+
+
+def _inverted(mask: Any) -> pa.Array:
+    return cast(Any, pyarrow.compute).invert(mask)
+
+
+def _has_list_view(type_: pa.DataType) -> bool:
+    is_view = pa.types.is_list_view(type_) or pa.types.is_large_list_view(type_)
+    return is_view or any(_has_list_view(child.type) for child in children(type_))
+
+
+def _without_views(type_: pa.DataType) -> pa.DataType:
+    is_ = pa.types
+    if is_.is_string_view(type_) or is_.is_binary_view(type_):
+        return pa.large_string() if is_.is_string_view(type_) else pa.large_binary()
+    inner = [child.with_type(_without_views(child.type)) for child in children(type_)]
+    return rebuilt(type_, inner) if inner else type_
 
 
 def by_name(rows: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -94,7 +94,11 @@ def write_fragment(store: Store, path: str, table: pa.Table, schema: pa.Schema |
                 row_group_size=_row_group_rows(table),
                 metadata_collector=footers,
             )
-        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError) as error:
+        except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError, RuntimeError) as raised:
+            # Arrow's writer, asked for the footer of what it could not write, hides why it could not.
+            error = raised if isinstance(raised, pa.ArrowException) else raised.__context__
+            if not isinstance(error, pa.ArrowException):
+                raise
             raise DataError(f"{path}: Parquet cannot hold this table: {error}. Columns: {_name_types(table.schema)}") from error
     file = writer.file
     about = (path, table.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), statistics(table, footers[0], nans))

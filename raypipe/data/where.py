@@ -37,7 +37,7 @@ class Test:
         """True where the row meets it, never null. A null meets nothing but `is null`; NaN is unequal to all and has no order."""
         if self.op.startswith("is "):
             return pc.is_null(column) if self.op == "is null" else pc.is_valid(column)
-        plain = _comparable_column(column)
+        plain = comparable(column)
         values = self.values if self.values.type == plain.type else self.values.cast(plain.type)
         if self.op in ("in", "not in"):
             # Arrow's is_in tells -0.0 from 0.0, which are equal; adding zero makes them one.
@@ -182,7 +182,8 @@ def literal_type(type_: pa.DataType) -> pa.DataType:
     return type_
 
 
-def _comparable_column(column: pa.ChunkedArray) -> pa.ChunkedArray:
+def comparable(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column as Arrow can compare and sort it: dictionaries as their values."""
     plain = value_type(column.type)
     type_ = literal_type(plain)
     return column if column.type == type_ else column.cast(plain).cast(type_)

@@ -13,9 +13,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.conform import children
+from raypipe.data.conform import children, taken
 from raypipe.data.lake.murmur import bucket_problem, buckets
 from raypipe.data.types import type_name, value_type
+from raypipe.data.where import comparable
 
 pc: Any = pyarrow.compute
 
@@ -105,7 +106,7 @@ def parts(rows: pa.Table, keys: Sequence[Key], max_partitions: int = MAX_PARTITI
     ends = np.searchsorted(codes[order], np.arange(len(values)), side="right")
     for number, value in enumerate(values):
         start = ends[number - 1] if number else 0
-        yield value, rows.take(pa.array(order[start : ends[number]])) if len(values) > 1 else rows
+        yield value, taken(rows, pa.array(order[start : ends[number]])) if len(values) > 1 else rows
 
 
 def texts(column: pa.ChunkedArray, key: Key) -> pa.ChunkedArray:
@@ -140,10 +141,10 @@ def ordered(rows: pa.Table, sort_by: Sequence[Order]) -> pa.Table:
     """Sorted stably, nulls last; as they are where they are sorted already."""
     if not sort_by or rows.num_rows < 2:
         return rows
-    columns = {str(i): _sortable(rows.column(order.column)) for i, order in enumerate(sort_by)}
+    columns = {str(i): comparable(rows.column(order.column)) for i, order in enumerate(sort_by)}
     keys = [(str(i), "descending" if order.descending else "ascending", "at_end") for i, order in enumerate(sort_by)]
     indices = pc.sort_indices(pa.table(columns), sort_keys=keys)
-    return rows.take(indices)
+    return taken(rows, indices)
 
 
 _PART = re.compile(r"\s*(year|month|day|hour)\s*\(\s*(.+?)\s*\)\s*", re.IGNORECASE)
@@ -260,14 +261,3 @@ def _safe(text: str) -> str:
     if len(name) <= LONGEST_NAME:
         return name
     return re.sub(r"%.?$", "", name[: LONGEST_NAME - 17]) + "-" + hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _sortable(column: pa.ChunkedArray) -> pa.ChunkedArray:
-    type_ = value_type(column.type)
-    if pa.types.is_string_view(type_):
-        type_ = pa.large_string()
-    elif pa.types.is_binary_view(type_):
-        type_ = pa.large_binary()
-    elif pa.types.is_float16(type_):
-        type_ = pa.float32()
-    return column if column.type == type_ else column.cast(type_)
