@@ -10,9 +10,11 @@ from sqlalchemy import text
 
 from raypipe.core.errors import Conflict, DataError
 from raypipe.data.lake.alter import alter
+from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.evolve import Alter, NewColumns
 from raypipe.data.lake.partition import layout
+from raypipe.data.lake.restore import restore
 from raypipe.data.lake.target import target
 from raypipe.data.lake.upsert import append, upsert
 from raypipe.data.table import TableSchema, fragments, latest, read_batches
@@ -264,3 +266,21 @@ def test_duckdb_chooses_files_of_an_evolving_table_rightly(lake, ask_duckdb):
     ]
     found = ask_duckdb(lake.url, *(f'select count(*) as c from lake.shop."t" where {where}' for where in conditions))
     assert [t["c"][0].as_py() for t in found] == [3, 3, 2, 2, 2, 6, 2, 2, 2]
+
+
+def test_a_restored_snapshot_has_its_own_columns(lake, ask_duckdb):
+    first = put(lake, ROWS)
+    second = altered(lake, rename={"s": "name"}, add={"x": "int32"}, default={"x": 42}, drop=["l"])
+    third = put(lake, lake.rows())
+    back = lake.act(lambda work: restore(work, "t", first.figures["snapshot"]))
+    assert lake.rows(back).equals(ROWS)
+    again = lake.act(lambda work: restore(work, "t", third.figures["snapshot"]))
+    assert lake.rows(again).equals(lake.rows(third))
+    joined = lake.act(lambda work: compact(work, "t"))
+    assert lake.rows(joined).equals(lake.rows(third))
+    assert [f.as_now for f in fragments(lake.ledger, joined)] == [None]
+    more = put(lake, lake.rows())
+    shown = [first, second, third, back, again, joined, more]
+    queries = [f'select * from lake.shop."t" at (version => {t.figures["snapshot"]})' for t in shown]
+    for table, theirs in zip(shown, ask_duckdb(lake.url, *queries), strict=True):
+        assert theirs.to_pydict() == lake.rows(table).to_pydict()
