@@ -20,6 +20,7 @@ _EXPORTS = {
     "Binary": "raypipe.data.source.binary",
     "HuggingFace": "raypipe.data.source.huggingface",
     "Iceberg": "raypipe.data.source.iceberg",
+    "DuckLake": "raypipe.data.source.ducklake",
     "PythonSource": "raypipe.data.source.python",
     "Kafka": "raypipe.data.source.kafka",
     "Sql": "raypipe.data.source.sql",
@@ -50,6 +51,7 @@ _EXPORTS = {
     "InfraValidate": "raypipe.steps.infra_validate",
     "Deploy": "raypipe.steps.deploy",
     "Predict": "raypipe.steps.predict",
+    "FromTable": "raypipe.steps.from_table",
     "Write": "raypipe.steps.write",
     "Compact": "raypipe.steps.compact",
     "Expire": "raypipe.steps.expire",
@@ -76,6 +78,8 @@ _EXPORTS = {
     # afterwards
     "table": "raypipe.pipeline.reach",
     "sql": "raypipe.pipeline.reach",
+    "write": "raypipe.pipeline.write",
+    "delete": "raypipe.pipeline.write",
     "model": "raypipe.pipeline.reach",
     "Client": "raypipe.serve.client",
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
+import pyarrow as pa
 from sqlalchemy import select
 
 from raypipe.core import schema as ledger_schema
@@ -12,7 +13,7 @@ from raypipe.core.artifact import Table
 from raypipe.core.step import Made, Work
 from raypipe.data.fragment import Fragment, read_fragment
 from raypipe.data.lake import upsert as changes
-from raypipe.data.lake.current import change_made, require
+from raypipe.data.lake.current import change_made, current, require
 from raypipe.data.lake.evolve import NewColumns
 from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.strike import Item
@@ -56,6 +57,14 @@ def put(work: Work, table: Table, into: str, how: Manners) -> Made[Table]:
     items = [Item(number, fragment) for number, fragment in enumerate(fragments(work.ledger, table))]
     new = [fragment for part in map_fragments(_Copy(work.store, work.path, to), items, inline=work.inline) for fragment in part]
     return _changed(work, into, how, replace(schema, arrow=to.bare), new, to)
+
+
+def put_rows(work: Work, rows: pa.Table, into: str, how: Manners) -> Made[Table]:
+    """Rows in memory, the same way. What is known of the columns of a table that is there (marks, label, split) stays."""
+    now = None if how.mode == "overwrite" else current(work.ledger, into)
+    to = target(work.ledger, now.snapshot if now else None, rows.schema, layout=how.layout, new_columns=how.new_columns)
+    schema = replace(now.schema, arrow=to.bare) if now else TableSchema(to.bare)
+    return _changed(work, into, how, schema, to.write(work.store, work.path, "rows", rows), to)
 
 
 def _changed(work: Work, into: str, how: Manners, schema: TableSchema, new: list[Fragment], to: Target) -> Made[Table]:
