@@ -68,21 +68,27 @@ class _Group:
 
 
 def _groups(fragments: Sequence[Fragment], min_deleted: float) -> list[_Group]:
-    """In the order of the rows. A group takes in the next file of its partition while both are small; a full file is one alone, or is left
-    as it is."""
+    """In the order of the rows. A group takes in the next small file of its partition up to a full one; a file that is not small is one
+    alone, or is left as it is. Every group that is followed by a small file is half full at least: it will not be joined again."""
     groups: list[_Group] = []
     for fragment in fragments:
         last = groups[-1] if groups else None
-        small = _is_small(fragment.num_live, fragment.size)
-        if last and small and _is_small(last.num_live, last.size) and last.fragments[-1].partition == fragment.partition:
+        if last and _joins(last, fragment):
             last.fragments.append(fragment)
         else:
             groups.append(_Group(len(groups), [fragment]))
     return [group for group in groups if len(group.fragments) > 1 or _share_deleted(group.fragments[0]) > min_deleted]
 
 
-def _is_small(num_rows: int, size: int) -> bool:
-    return num_rows < FRAGMENT_ROWS / 2 and size < FRAGMENT_BYTES / 2
+def _joins(group: _Group, fragment: Fragment) -> bool:
+    first = group.fragments[0]
+    if not (_is_small(first) and _is_small(fragment) and first.partition == fragment.partition):
+        return False
+    return group.num_live + fragment.num_live <= FRAGMENT_ROWS and group.size + fragment.size <= FRAGMENT_BYTES
+
+
+def _is_small(fragment: Fragment) -> bool:
+    return fragment.num_live < FRAGMENT_ROWS / 2 and fragment.size < FRAGMENT_BYTES / 2
 
 
 def _share_deleted(fragment: Fragment) -> float:

@@ -12,9 +12,10 @@ from raypipe.core.step import Made, Work
 from raypipe.data.fragment import Fragment
 from raypipe.data.lake.current import Current, change_made, current, operation
 from raypipe.data.lake.keys import Keys, keys_of, refuse_bad_keys
+from raypipe.data.lake.snapshot import Snapshot
 from raypipe.data.lake.strike import Struck, strike
 from raypipe.data.lake.target import Target
-from raypipe.data.table import TableSchema, read_fragments
+from raypipe.data.table import TableSchema, change_of, changed, latest, read_fragments
 
 
 def append(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], to: Target | None = None) -> Made[Table]:
@@ -22,9 +23,9 @@ def append(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], 
 
     `to` is what the files were written for, where that is more than a new table's columns: here as in the functions below.
     """
-    now = current(work.ledger, name)
-    files = {"fragments": new, "digests": [fragment.sha256 for fragment in new], **_said(name, now, to)}
-    return change_made(work, name, "append", now, schema, {"rows_added": _num_rows(new)}, **files)
+    before = latest(work.ledger, name)
+    files = {"fragments": new, "digests": [fragment.sha256 for fragment in new], **_said(name, before, to)}
+    return changed(change_of(work, name, schema, "append", before, **files), schema, {"rows_added": sum(f.num_live for f in new)})
 
 
 def upsert(
@@ -66,19 +67,15 @@ def _put(
 ) -> Made[Table]:
     mode, figures, to = what
     digests = [operation(mode, list(keys.columns)), *(fragment.sha256 for fragment in new)]
-    files = {"fragments": new, "ended": struck.ended, "deletes": struck.deletes, **_said(name, now, to)}
+    files = {"fragments": new, "ended": struck.ended, "deletes": struck.deletes, **_said(name, now.snapshot if now else None, to)}
     return change_made(work, name, mode, now, schema, figures, **files, digests=digests, reaches=keys.may_match)
 
 
-def _said(name: str, now: Current | None, to: Target | None) -> dict[str, Any]:
-    return to.commit(name, now.snapshot if now else None) if to else {}
+def _said(name: str, before: Snapshot | None, to: Target | None) -> dict[str, Any]:
+    return to.commit(name, before) if to else {}
 
 
 def _batch(work: Work, schema: TableSchema, new: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:
     """The columns of the new rows that say which of the old ones they are about; those that are not there are told later."""
     named = [name for name in dict.fromkeys(columns) if name in schema.arrow.names]
     return read_fragments(work.store, new, pa.schema([schema.arrow.field(name) for name in named]))
-
-
-def _num_rows(fragments: Sequence[Fragment]) -> int:
-    return sum(fragment.num_live for fragment in fragments)
