@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import itertools
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -17,6 +18,8 @@ from raypipe.data.held import Held, held
 from raypipe.data.intake import Intake, Numbered, Taken
 from raypipe.data.judgement import Stays, judged
 from raypipe.data.lake.current import operation
+from raypipe.data.lake.evolve import NewColumns, grown
+from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.strike import Struck
 from raypipe.data.lake.target import Target, target
 from raypipe.data.map import map_fragments
@@ -41,6 +44,10 @@ class Order:
     contract: Contract | None = None
     policy: Policy = Policy()
     limit: Limit | None = None
+    layout: Layout | None = None
+    """How the table's files are parted and sorted from now on; None: as they are."""
+    new_columns: NewColumns = NewColumns()
+    """What the rows may change about the table's columns."""
     checks_files: bool = True
     """Whether it is looked first whether the store has lost files of the table."""
 
@@ -54,13 +61,13 @@ class Intaken:
     """What it takes, with the position that reading it told."""
 
 
-def ingest(work: Work, source: Source, contract: Contract | None, table: str, policy: Policy | None = None) -> Made[Table]:
+def ingest(work: Work, source: Source, contract: Contract | None, table: str, policy: Policy | None = None, **how: Any) -> Made[Table]:
     """Takes what the table does not hold yet, each record exactly once; with other settings than before all of it, anew.
 
     DataError, and nothing is kept, for a piece that cannot be read or does not fit, a file that changed or vanished since it was taken,
-    rows that break the contract: every one of them, by name, but for what `policy` lets pass.
+    rows that break the contract: every one of them, by name, but for what `policy` lets pass. `how`: further fields of Order.
     """
-    return take(work, Order(source, table, contract, policy or Policy())).made
+    return take(work, Order(source, table, contract, policy or Policy(), **how)).made
 
 
 def take(work: Work, order: Order) -> Intaken:
@@ -150,15 +157,23 @@ class _Batch:
 
 
 def _target(work: Work, order: Order, base: Held, pieces: Sequence[Piece]) -> Target:
-    """The columns of the table: the contract's; what it leaves open, those of the table as it is, or of the first piece that tells."""
+    """The columns of the table: the contract's; what it leaves open, those of the table as it is, or of the first piece that tells.
+
+    Where columns may be added or widened, those of every piece that tells: its first rows are read for that.
+    """
     stated = order.contract.types() if order.contract else {}
+    types = stated | {f.name: f.type for f in base.columns or () if f.name not in stated}
     if not (order.contract and order.contract.exact):
-        found = base.columns if base.columns is not None else _first_schema(order, pieces, stated)
-        stated = stated | {f.name: f.type for f in found if f.name not in stated}
-    return target(work.ledger, base.snapshot, pa.schema(list(stated.items())))
+        is_new, allow = base.columns is None, order.new_columns
+        every = allow.add or allow.widen
+        for schema in itertools.islice(_schemas(order, pieces, stated), None if every else int(is_new)):
+            types = grown(types, schema, NewColumns(add=True) if is_new and not every else allow)
+    columns = pa.schema([pa.field(name, type_) for name, type_ in types.items()])
+    return target(work.ledger, base.snapshot, columns, layout=order.layout, new_columns=order.new_columns)
 
 
-def _first_schema(order: Order, pieces: Sequence[Piece], stated: dict[str, pa.DataType]) -> pa.Schema:
+def _schemas(order: Order, pieces: Sequence[Piece], stated: dict[str, pa.DataType]) -> Iterator[pa.Schema]:
+    """Of the pieces that can be read."""
     for piece in pieces:
         try:
             first = next(iter(order.source.batches(piece, stated)))
@@ -166,8 +181,7 @@ def _first_schema(order: Order, pieces: Sequence[Piece], stated: dict[str, pa.Da
             if order.policy.on_bad == "fail" or piece is pieces[-1]:
                 raise
             continue
-        return (first.rows if isinstance(first, Batch) else first).schema
-    return pa.schema([])
+        yield (first.rows if isinstance(first, Batch) else first).schema
 
 
 def _settled(source: Source, new: New, taken: Sequence[Taken]) -> New:

@@ -138,7 +138,7 @@ class Intake:
             rows = self.contract.fit(rows)
             if self.contract.exact:
                 return rows
-        return fit(rows, self._types, "the table")
+        return fit(self.target.prepared(rows), self._types, "the table")
 
     @cached_property
     def _types(self) -> dict[str, pa.DataType]:

@@ -141,6 +141,17 @@ def for_append(now: pa.Schema, rows: pa.Schema, allow: NewColumns) -> Evolution:
     return between(now, pa.schema([*fields, *(f.with_nullable(True) for f in new)]))
 
 
+def grown(types: Mapping[str, pa.DataType], found: pa.Schema, allow: NewColumns) -> dict[str, pa.DataType]:
+    """Columns by name, with what `allow` lets come to them from rows of other columns; what it does not stays for who refuses it."""
+    made = dict(types)
+    for f in found:
+        if f.name not in made:
+            made |= {f.name: f.type} if allow.add else {}
+        elif allow.widen and widens(made[f.name], f.type):
+            made[f.name] = f.type
+    return made
+
+
 def widens(old: pa.DataType, new: pa.DataType) -> bool:
     """Whether every value of `old` is one of `new`, the same.
 

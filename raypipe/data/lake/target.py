@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raypipe.core.errors import Conflict, DataError
-from raypipe.data.conform import bare_schema, by_name, numbered
+from raypipe.data.conform import as_type, bare, bare_schema, by_name, filled, numbered
 from raypipe.data.fragment import Fragment, write_fragment
 from raypipe.data.lake import layouts, schemas
-from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems
+from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems, widens
 from raypipe.data.lake.partition import MAX_PARTITIONS, Layout, folder, ordered, parts, problems
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ class Target:
     layout: Layout = field(default_factory=Layout)
     alters: tuple[str, ...] = ()
     """What the commit changes about the table's columns, in words."""
+    new_columns: NewColumns = field(default_factory=NewColumns)
+    """What was allowed to change."""
     max_partitions: int = MAX_PARTITIONS
     before: str | None = None
     """The digest of the table's columns when this was settled; None where there was no table."""
@@ -41,6 +43,17 @@ class Target:
     def bare(self) -> pa.Schema:
         """The columns as they are read."""
         return bare_schema(self.schema)
+
+    def prepared(self, rows: pa.Table) -> pa.Table:
+        """Rows of a source made to fit as far as `new_columns` allows it: narrower values as the table's type, what is missing filled."""
+        for column in self.schema:
+            if column.name not in rows.column_names:
+                if self.new_columns.fill:
+                    rows = rows.append_column(bare(column), filled(column, rows.num_rows))
+            elif self.new_columns.widen and widens(rows.schema.field(column.name).type, column.type):
+                place = rows.column_names.index(column.name)
+                rows = rows.set_column(place, bare(column), as_type(rows.column(place), column.type))
+        return rows
 
     def as_table(self, rows: pa.Table) -> pa.Table:
         """The rows in the table's columns and types; what they lack is filled."""
@@ -73,13 +86,14 @@ def target(
     A layout that is given is the table's from now on; otherwise it stays. DataError with every column that the table has otherwise and that
     `new_columns` does not let change, and with a layout that does not fit.
     """
+    allowed = new_columns or NewColumns()
     if before is None or ledger is None:
-        made = Target(numbered(rows), layout or Layout())
+        made = Target(numbered(rows), layout or Layout(), new_columns=allowed)
     else:
         with ledger.reading() as connection:
             now, there = schemas.of(connection, before), layouts.of(connection, before)
-        evolution = _allowed(before.name, now, rows, new_columns or NewColumns())
-        made = Target(evolution.after, there if layout is None else layout, evolution.did, before=before.columns_digest)
+        evolution = _allowed(before.name, now, rows, allowed)
+        made = Target(evolution.after, there if layout is None else layout, evolution.did, allowed, before=before.columns_digest)
         if layout is None or layout.partition_by == there.partition_by:
             _refuse(before.name, list(layout_problems(there, evolution)))
     _refuse(before.name if before else "", problems(made.layout, made.schema))
