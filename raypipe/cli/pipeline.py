@@ -97,9 +97,13 @@ def run(options: argparse.Namespace) -> int:
     """Runs, showing a line a step; the exit code says how it ended."""
     from raypipe.cli.terminal import Terminal, result_json
     from raypipe.pipeline.driver import Options
+    from raypipe.pipeline.news import news
     from raypipe.pipeline.run import run as run_pipeline
 
     opened = open_pipeline(options)
+    if options.if_new and not news(opened.pipeline, opened.scene):
+        print(json.dumps({"pipeline": opened.pipeline.name, "state": "nothing new"}) if options.json else "nothing new in any source")
+        return 0
     terminal = Terminal(opened.pipeline, quiet=options.json)
     how = Options(
         cluster=opened.cluster,
