@@ -117,3 +117,38 @@ def test_bad_settings_are_told():
     assert DuckLake("flights").problems() == ["expected either `catalog` or `catalog_env`"]
     (problem,) = DuckLake("flights", "postgresql://a:canary@host/db").problems()
     assert "canary" not in problem
+
+
+def test_a_catalog_on_postgresql_reads_the_same(project, postgres_url, monkeypatch):
+    import psycopg
+    from sqlalchemy import create_engine, insert
+
+    from raypipe.data.lake.catalog import lake, tables
+
+    with psycopg.connect(postgres_url.replace("+psycopg", ""), autocommit=True) as server:
+        server.execute("CREATE DATABASE others")
+    url = postgres_url.replace("/postgres?", "/others?")
+    engine = create_engine(url)
+    with engine.begin() as connection, sqlite3.connect(project / "lake" / "catalog.db") as theirs:
+        tables.create_all(connection, list(lake.values()))
+        theirs.row_factory = sqlite3.Row
+        for name, table in lake.items():
+            rows = [_typed(table, dict(row)) for row in theirs.execute(f"SELECT * FROM ducklake_{name}")]
+            if rows:
+                connection.execute(insert(table), rows)
+    theirs.close()
+    engine.dispose()
+    monkeypatch.setenv("THEIR_CATALOG", url)
+    source = DuckLake("flights", catalog_env="THEIR_CATALOG")
+    own = DuckLake("flights", CATALOG)
+    assert rows_of(source, new(source, project)).equals(rows_of(own, new(own, project)))
+    assert new(source, project).state == new(own, project).state
+
+
+def _typed(table, row):
+    """SQLite has no booleans and no times."""
+    for column in table.columns:
+        value = row.get(column.name)
+        if value is not None and column.type.python_type in (bool, datetime.datetime):
+            row[column.name] = bool(value) if column.type.python_type is bool else datetime.datetime.fromisoformat(value)
+    return row
