@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Table
@@ -11,7 +11,7 @@ from raypipe.core.step import Columns, Look, Made, Work
 from raypipe.data.policy import Policy
 
 if TYPE_CHECKING:
-    from raypipe.data.ingest import Intaken
+    from raypipe.data.ingest import Intaken, Order
     from raypipe.data.source.piece import Limit, New
 
 
@@ -61,26 +61,30 @@ class Ingest:
         return self.contract.columns_of() if self.contract is not None else Columns(None)
 
     def run(self, work: Work) -> Made[Table]:
-        from raypipe.data.ingest import ingest
+        from raypipe.data.ingest import take
 
-        return ingest(work, self.source, self.contract, self.table_of(work), self.policy)
+        return take(work, self._order(work)).made
 
-    def news(self, look: Look) -> New:
-        """What the source has that the table has not taken."""
+    def ahead(self, look: Look, limit: Limit | None = None) -> New:
+        """What the source has that the table has not taken, or a part of it of about that size."""
         from raypipe.data.progress import ahead
 
-        return ahead(look, self.source, self.contract, self.table_of(look))
+        return ahead(look, self.source, self.contract, self.table_of(look), limit)
 
-    def has_news(self, look: Look) -> bool:
-        """Whether a run would take anything."""
-        new = self.news(look)
+    def is_news(self, new: New) -> bool:
+        """Whether there is anything to take, or to refuse."""
         return bool(new.pieces or (new.changed and self.changed != "ignore") or (new.gone and self.gone != "keep"))
 
     def batch(self, work: Work, limit: Limit, *, checks_files: bool) -> Intaken:
         """A part of what is new, of about that size."""
-        from raypipe.data.ingest import Order, take
+        from raypipe.data.ingest import take
 
-        return take(work, Order(self.source, self.table_of(work), self.contract, self.policy, limit, checks_files))
+        return take(work, replace(self._order(work), limit=limit, checks_files=checks_files))
+
+    def _order(self, work: Work) -> Order:
+        from raypipe.data.ingest import Order
+
+        return Order(self.source, self.table_of(work), self.contract, self.policy)
 
     @property
     def policy(self) -> Policy:
