@@ -134,6 +134,7 @@ def state(files: Sequence[SourceFile]) -> str:
 
 def path_problems(path: str, columns: list[str] | None) -> list[str]:
     found = [] if path else ["path is empty, expected a file, a folder, a pattern or a URL"]
+    found += ["path has a NUL character in it"] if "\0" in path else []
     found += url_problems(path) if is_url(path) else []
     if columns is None:
         return found

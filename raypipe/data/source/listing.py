@@ -30,6 +30,7 @@ def list_below(path: str, project_path: Path) -> tuple[str, list[Found]]:
             "the folder holds no file" if os.path.isdir(whole) else "there is no such file or folder, and nothing matches it as a pattern"
         )
         raise DataError(f"{path}: {what}" + ("" if is_url(path) else f" (looked in {project_path})"))
+    _refuse_names(found)
     return root, sorted(found, key=lambda file: file.where.split("/"))
 
 
@@ -37,6 +38,15 @@ def name_of(where: str, project_path: Path) -> str:
     """Relative to the project's folder where it lies inside."""
     inside = f"{project_path}/"
     return where[len(inside) :] if where.startswith(inside) else where
+
+
+def _refuse_names(found: list[Found]) -> None:
+    """A name of bytes that are no UTF-8 could be told nowhere, the ledger included."""
+    for file in found:
+        try:
+            file.where.encode()
+        except UnicodeEncodeError:
+            raise DataError(f"{file.where!a}: the name is not UTF-8: rename the file") from None
 
 
 def _local(whole: str, path: str) -> tuple[str, list[Found]]:

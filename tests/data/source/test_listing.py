@@ -63,6 +63,13 @@ def test_any_name_is_read(project, name):
     assert names(f"data/{name}", project) == [f"data/{name}"]
 
 
+def test_a_name_that_is_no_utf8_is_refused(project):
+    with open(os.fsencode(project / "data") + b"/a\xff.csv", "w") as file:
+        file.write("x\n1\n")
+    assert told("data", project).endswith("data/a\\udcff.csv': the name is not UTF-8: rename the file")
+    assert Csv("a\0b").problems() == ["path has a NUL character in it"]
+
+
 def test_a_path_out_of_the_project_is_one_that_the_config_names(project):
     put(project, "../elsewhere/a.csv")
     (piece,) = Csv("../elsewhere").new(look(project), NOTHING).pieces
