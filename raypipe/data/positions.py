@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from raypipe.core.artifact import File
 from raypipe.core.errors import StoreError
 from raypipe.data.sink import Sink
 
@@ -53,26 +54,14 @@ def write_deletes(store: Store, path: str, fragment_path: str, positions: np.nda
 
 
 def read_positions(store: Store, deletes: Deletes | None) -> np.ndarray:
-    """The positions that are deleted, int64, ascending. StoreError where the file is not what was written."""
+    """The positions that are deleted, int64, ascending. StoreError where the file is not, bit for bit, what was written."""
     if deletes is None:
         return np.empty(0, np.int64)
     try:
-        filesystem, path = store.filesystem(deletes.path)
-        with filesystem.open_input_file(path) as source:
-            if source.size() != deletes.size:
-                raise StoreError(f"{deletes.path}: {source.size()} bytes, but {deletes.size} were written. {REMEDY}")
-            with pq.ParquetFile(source, page_checksum_verification=True) as file:
-                found = file.read(["pos"], use_threads=False).column("pos").to_numpy()
-    except FileNotFoundError as error:
-        raise StoreError(f"{deletes.path}: is not in the store at {store.root}. {REMEDY}") from error
-    except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{deletes.path}: cannot be read back as it was written: {str(error).splitlines()[0]}. {REMEDY}") from error
-    if len(found) != deletes.num_rows:
-        raise StoreError(f"{deletes.path}: {len(found)} positions, but {deletes.num_rows} were written. {REMEDY}")
-    return found
-
-
-REMEDY = "It says which rows of a table are deleted: restore the file from a copy, or the table to a snapshot before that."
+        data = store.read(File(deletes.path, deletes.size, deletes.sha256))
+    except StoreError as error:
+        raise StoreError(f"{error}. It says which rows of a table are deleted: without it the table can only be restored.") from None
+    return pq.ParquetFile(pa.BufferReader(data)).read(["pos"], use_threads=False).column("pos").to_numpy()
 
 
 def without(table: pa.Table, positions: np.ndarray, first: int = 0) -> pa.Table:

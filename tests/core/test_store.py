@@ -198,3 +198,19 @@ def _walk_object_store(store: Store) -> None:
     assert not store.holds(File("a/c.bin", 4, ""))
     with pytest.raises(StoreError, match="not what was recorded"):
         store.read(File("a/b.bin", 5, "0" * 64))
+
+
+def test_files_are_listed_and_removed_with_the_folders_that_are_empty_then(tmp_path):
+    store = Store.open(tmp_path / "store")
+    store.write("a/b/1.txt", b"one")
+    store.write("a/2.txt", b"two!")
+    assert sorted((path, size) for path, size, _ in store.files()) == [("a/2.txt", 4), ("a/b/1.txt", 3)]
+    store.remove("a/b/1.txt")
+    store.remove("a/b/1.txt")
+    assert [path for path, _, _ in store.files()] == ["a/2.txt"]
+    assert not (tmp_path / "store" / "a" / "b").exists()
+    store.remove("a/2.txt")
+    assert (tmp_path / "store").exists()
+    assert list(store.files()) == []
+    with pytest.raises(StoreError, match="relative and plain"):
+        store.remove("../ledger.db")

@@ -20,11 +20,10 @@ def is_attempt(path: str) -> bool:
     return _FOLDER.fullmatch(path) is not None
 
 
-def own(connection: Connection, paths: Iterable[str], now: datetime, grace_s: float, one_host: bool) -> set[str]:
+def own(connection: Connection, paths: Iterable[str], at_work: Callable[[str], bool]) -> set[str]:
     """Those that lie in attempts of pipelines of this ledger, none of them at work."""
     a, r = schema.artifacts.c, schema.runs.c
     known = {*connection.execute(select(a.pipeline).distinct()).scalars(), *connection.execute(select(r.pipeline).distinct()).scalars()}
-    at_work = live(connection, now, grace_s, one_host)
     return {path for path in paths if (match := _FOLDER.fullmatch(path)) and match[1] in known and not at_work(path)}
 
 

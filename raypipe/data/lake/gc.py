@@ -60,6 +60,8 @@ def gc(ledger: Ledger, store: Store, *, grace_s: float = GRACE_S, dry_run: bool 
     with ledger.reading() if dry_run else ledger.writing() as connection:
         if not catalog.exists(connection):
             return Collected((), (), 0)
+        if not dry_run:
+            catalog.lock(connection)
         found = _Found(connection, ledger, there, now, grace_s)
         lists = _lists(connection)
         on_list = [Garbage(p, there[p][0], lists.get(p, now).isoformat(timespec="milliseconds")) for p in sorted(found.garbage)]
@@ -79,17 +81,18 @@ class _Found:
     """What the store holds, held against what the ledger names, in one transaction."""
 
     def __init__(self, connection: Connection, ledger: Ledger, there: dict[str, Any], now: datetime, grace_s: float):
+        # First who is at work, then what is named: an attempt that publishes between the two is seen by one of them.
+        at_work = attempts.live(connection, now, grace_s, ledger.one_host)
         catalog_rows = [*_files_of(connection, "data_file", catalog.fragments), *_files_of(connection, "delete_file", catalog.deletes)]
         snapshots = _snapshots(connection)
         self.gone = [row for row in catalog_rows if not _is_seen(snapshots.get(row.table_id, []), row)]
         """Rows of files that no snapshot of their table sees."""
         named = {row.path for row in catalog_rows if _is_seen(snapshots.get(row.table_id, []), row)}
         named |= _named_by_artifacts(connection, ledger)
-        at_work = attempts.live(connection, now, grace_s, ledger.one_host)
         gone = [row for row in self.gone if row.path in there and row.path not in named and not at_work(row.path)]
         self.of_tables = {row.path: row.number for row in gone}
         others = there.keys() - named - {row.path for row in catalog_rows}
-        own = attempts.own(connection, others, now, grace_s, ledger.one_host)
+        own = attempts.own(connection, others, at_work)
         old = {p for p in others if _CHECKPOINT.fullmatch(p) and there[p][1] < (now - CHECKPOINTS).timestamp()}
         self.garbage = {*self.of_tables, *own, *old}
         self.num_unknown = sum(not attempts.is_attempt(p) and not _CHECKPOINT.fullmatch(p) for p in others)

@@ -1,8 +1,10 @@
 """A table's whole history: whatever is done to it, it is what a plain list of rows would be, and no earlier snapshot ever changes."""
 
+import dataclasses
 import itertools
 import tempfile
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pytest
@@ -10,8 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.store import Store
+from raypipe.data.lake import snapshot, tags
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
+from raypipe.data.lake.expire import expire
+from raypipe.data.lake.gc import gc
 from raypipe.data.lake.restore import restore
 from raypipe.data.lake.upsert import append, replace, upsert
 from raypipe.data.rows import write_rows
@@ -112,3 +117,26 @@ def test_duckdb_reads_every_snapshot_of_a_history(lake, ask_duckdb):
     for (table, rows), back in zip(history, found, strict=True):
         assert lake.rows(table).equals(table_of(rows))
         assert back.sort_by("v").equals(table_of(rows).sort_by("v")), table.figures
+
+
+@pytest.mark.parametrize("lake_url", ["sqlite"], indirect=True)
+def test_a_hundred_snapshots_later_every_tag_reads_as_it_did(lake):
+    """With compaction, expiry and the collection of garbage between them, byte for byte."""
+    random, tagged, rows = Random(7), {}, new_rows(range(5))
+    table = put(lake, append, rows)
+    for i in range(100):
+        act = random.choice([("append", [i, i + 1]), ("upsert", random.sample(range(i + 3), 3)), ("delete", random.randrange(i + 3))])
+        table, rows = step(lake, ("compact", None) if i % 9 == 8 else act, rows, [(table, rows)])
+        if i % 10 == 0:
+            tags.make(lake.ledger, "t", f"after-{i}", table.snapshot, force=True)
+            tagged[f"after-{i}"] = table_of(rows)
+        if i % 25 == 24:
+            lake.act(lambda work: expire(work, "t", keep_last=3))
+            gc(lake.ledger, lake.store, grace_s=0)
+    assert len(lake.snapshots()) < 40
+    for tag, expected in tagged.items():
+        with lake.ledger.reading() as connection:
+            found = snapshot.at(connection, "shop", "t", tag)
+        artifact = lake.ledger.artifact(found.artifact)
+        assert lake.rows(dataclasses.replace(artifact, figures={**artifact.figures, "snapshot": found.id})).equals(expected)
+    assert lake.rows().equals(table_of(rows))
