@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Table
@@ -37,6 +37,16 @@ class Ingest:
     on_bad: Literal["fail", "quarantine"] = "fail"
     """Of a file or a message that cannot be read: nothing is taken, or it goes to the table NAME~quarantine with its place and the reason,
     and the rest goes on; a file is tried again when its content has changed."""
+    partition_by: list[str] = field(default_factory=list)
+    """How the table's files are parted from now on: columns, or `year(at)`, `bucket(16, id)`, ...; empty: as they are."""
+    sort_by: list[str] = field(default_factory=list)
+    """By which rows are sorted within a file from now on: columns, or `at desc`; empty: as they are."""
+    add_columns: bool = False
+    """Whether columns that the table lacks are added to it; the rows before have null in them. Otherwise they are refused by name."""
+    widen_columns: bool = False
+    """Whether columns are widened where values no longer fit (int32 to int64, say). Otherwise they are refused by name."""
+    fill_columns: bool = False
+    """Whether columns that the rows lack are filled with their default, or null. Otherwise they are refused by name."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
@@ -54,8 +64,13 @@ class Ingest:
         return source_state(look, self.source, self.contract, self.table_of(look))
 
     def check(self, where: str) -> list[Problem]:
+        from raypipe.data.lake.partition import setting_problems
+
         parts = {f"{where}.source": self.source, f"{where}.contract": self.contract, where: self.policy}
-        return [Problem(at, text) for at, part in parts.items() if hasattr(part, "problems") for text in part.problems()]
+        found = [Problem(at, text) for at, part in parts.items() if hasattr(part, "problems") for text in part.problems()]
+        types = self.contract.types() if self.contract is not None and self.contract.exact and not found else None
+        laid_out = setting_problems(self.partition_by, self.sort_by, types)
+        return found + [Problem(f"{where}.{key}", text) for key, text in laid_out]
 
     def columns(self) -> Columns:
         return self.contract.columns_of() if self.contract is not None else Columns(None)
@@ -83,8 +98,12 @@ class Ingest:
 
     def _order(self, work: Work) -> Order:
         from raypipe.data.ingest import Order
+        from raypipe.data.lake.evolve import NewColumns
+        from raypipe.data.lake.partition import layout
 
-        return Order(self.source, self.table_of(work), self.contract, self.policy)
+        laid_out = layout(self.partition_by, self.sort_by) if self.partition_by or self.sort_by else None
+        new_columns = NewColumns(self.add_columns, self.widen_columns, self.fill_columns)
+        return Order(self.source, self.table_of(work), self.contract, self.policy, layout=laid_out, new_columns=new_columns)
 
     @property
     def policy(self) -> Policy:

@@ -91,6 +91,19 @@ def problems(wanted: Layout, schema: pa.Schema) -> list[str]:
     return told + [f"partition_by names {key} twice" for key in twice]
 
 
+def setting_problems(partition_by: Sequence[str], sort_by: Sequence[str], types: Mapping[str, pa.DataType] | None) -> list[tuple[str, str]]:
+    """What is wrong with the settings of that name, each with its own; `types` are those of the columns where they are known."""
+    found = []
+    for key, texts_ in (("partition_by", partition_by), ("sort_by", sort_by)):
+        try:
+            wanted = layout(**{key: list(texts_)})
+            told = problems(wanted, pa.schema(list(types.items()))) if types is not None else []
+        except DataError as error:
+            told = [str(error)]
+        found += [(key, text.removeprefix(key).lstrip(": ")) for text in told]
+    return found
+
+
 def parts(rows: pa.Table, keys: Sequence[Key], max_partitions: int = MAX_PARTITIONS) -> Iterator[tuple[Values, pa.Table]]:
     """The rows by partition, in the order of its values; rows of a partition stay in theirs. No rows, no parts.
 

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
-from raypipe.data.lake.partition import Key, Layout, Order, folder, layout, ordered, parts, problems, texts
+from raypipe.data.lake.partition import Key, Layout, Order, folder, layout, ordered, parts, problems, setting_problems, texts
 
 UTC = datetime.UTC
 AT = datetime.datetime(2020, 2, 3, 4, 5, 6, 120_000)
@@ -122,3 +122,14 @@ def test_sorting_is_stable_and_puts_nulls_last():
     assert ordered(rows, (Order("a", True), Order("s", True)))["n"].to_pylist() == [3, 0, 2, 1]
     assert ordered(rows, ()) is rows
     assert Layout() == layout()
+
+
+def test_settings_that_do_not_fit_are_told_by_their_key():
+    types = {"s": pa.string(), "n": pa.int64()}
+    assert setting_problems(["week(s)"], ["m", "n"], types) == [
+        ("partition_by", "'week(s)' is none of what a table can be partitioned by: a column, year(column), month(column), day(column), "
+         "hour(column) or bucket(16, column)"),
+        ("sort_by", "m: the table has no column 'm'. Did you mean 'n'?"),
+    ]  # fmt: skip
+    assert setting_problems(["year(s)"], [], types) == [("partition_by", "year(s): the column is string, expected a timestamp or a date")]
+    assert setting_problems(["year(s)"], [], None) == []
