@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from sqlalchemy import Connection
+
 from raypipe.core import records
 from raypipe.core.artifact import Table
 from raypipe.core.errors import DataError, StoreError
-from raypipe.core.step import Made, Work
+from raypipe.core.step import Commit, Made, Work
 from raypipe.data.fragment import Fragment
-from raypipe.data.lake import layouts, schemas, snapshot
+from raypipe.data.lake import catalog, layouts, schemas, snapshot
 from raypipe.data.lake.current import change_made, require
 from raypipe.data.table import TableSchema
 
@@ -39,7 +41,18 @@ def restore(work: Work, name: str, to: str | int) -> Made[Table]:
     schema = TableSchema.from_json(artifact.schema)
     what = {"fragments": back, "ended": gone, "chain": old.chain, "exact": True}
     what |= {"numbered": numbered, "layout": layout, "alters": same_table}
-    return replace(change_made(work, name, "restore", now, schema, {"restored": old.id}, **what), files=())
+    made = change_made(work, name, "restore", now, schema, {"restored": old.id}, **what)
+    return replace(made, files=(), commits=(_still_there(work.project, name, old.id), *made.commits))
+
+
+def _still_there(project: str, name: str, number: int) -> Commit:
+    """Its files are kept as long as it is: should it have expired meanwhile, they may be gone."""
+
+    def commit(connection: Connection, artifact: str) -> None:
+        catalog.lock(connection)
+        snapshot.find(connection, project, name, number)
+
+    return commit
 
 
 def _identity(fragment: Fragment) -> tuple[str, str, int | None]:

@@ -3,8 +3,11 @@ import pytest
 
 from raypipe.core.errors import DataError, StoreError
 from raypipe.data.lake import tags
+from raypipe.data.lake.alter import alter
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
+from raypipe.data.lake.evolve import Alter
+from raypipe.data.lake.expire import expire
 from raypipe.data.lake.restore import restore
 from raypipe.data.lake.upsert import append, upsert
 from raypipe.data.rows import write_rows
@@ -62,3 +65,30 @@ def test_what_cannot_be_restored_is_told(lake):
     lake.store.local(first.files[0].path).unlink()
     with pytest.raises(StoreError, match=r"table t: snapshot 1 cannot be restored: .* is not in the store any more"):
         back(lake, 1)
+
+
+def test_columns_that_were_altered_come_back_as_they_were_and_again(lake, ask_duckdb):
+    made = [put(lake, append, A)]
+    change = Alter(add={"w": "float64"}, rename={"v": "text"})
+    made.append(lake.act(lambda work: alter(work, "t", change)))
+    made.append(put(lake, append, pa.table({"id": [7], "text": ["x"], "w": [1.5]})))
+    made.append(lake.act(lambda work: delete_where(work, "t", "id = 2")))
+    before = [lake.rows(table) for table in made]
+    for i in (0, 2, 1, 3, 0):
+        made.append(back(lake, made[i].snapshot))
+        before.append(before[i])
+        assert lake.rows(made[-1]).equals(before[i])
+    assert lake.rows(put(lake, upsert, B, ["id"]))["v"].to_pylist() == ["a", "b", "C", "d"]
+    assert [lake.rows(table) for table in made] == before
+    found = ask_duckdb(lake.url, *(f"select * from lake.shop.t at (version => {table.snapshot})" for table in made))
+    for rows, there in zip(before, found, strict=True):
+        assert there.sort_by("id").equals(rows.sort_by("id"))
+
+
+def test_a_snapshot_that_expired_meanwhile_is_not_restored(lake):
+    for rows in (A, B):
+        put(lake, append, rows)
+    waiting = restore(lake.work(), "t", 1)
+    lake.act(lambda work: expire(work, "t", keep_last=1))
+    with pytest.raises(DataError, match="or it has expired"):
+        lake.publish(waiting)
