@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import ClassVar, Protocol
 
@@ -23,6 +25,8 @@ from raypipe.data.source.url import is_url, url_problems
 
 NUM_READERS = 8
 """Files of an object store that are fetched at once for their digests."""
+SETTLED_NS = 2 * 10**9
+"""Times of change are as coarse as a second: until then an equal time is no proof of equal content."""
 
 
 @dataclass(frozen=True)
@@ -169,19 +173,32 @@ def _described(found: Sequence[Found], names: Sequence[str], known: Mapping[str,
         same = before and file.mtime_ns != -1 and (before.size, before.mtime_ns) == (file.size, file.mtime_ns)
         made.append(before if same else None)
     missing = [number for number, file in enumerate(made) if file is None]
-    for number, digest in zip(missing, _digests([Location(found[n].where, names[n]) for n in missing]), strict=True):
+    for number, digest in zip(missing, _digests([(Location(found[n].where, names[n]), found[n]) for n in missing]), strict=True):
         made[number] = SourceFile(names[number], found[number].size, found[number].mtime_ns, digest)
     return [file for file in made if file]
 
 
-def _digests(files: Sequence[Location]) -> Iterable[str]:
+def _digests(files: Sequence[tuple[Location, Found]]) -> Iterable[str]:
     """An object store is slow to answer and wide: several files at once."""
-    if not files or not files[0].is_remote:
-        return map(_digest, files)
+    if not files or not files[0][0].is_remote:
+        return map(_digest_now, files)
     from concurrent.futures import ThreadPoolExecutor
 
     with ThreadPoolExecutor(NUM_READERS) as pool:
-        return list(pool.map(_digest, files))
+        return list(pool.map(_digest_now, files))
+
+
+def _digest_now(file: tuple[Location, Found]) -> str:
+    """Once a process, however often a run asks for the state of its source; a file that has just changed may do so again unseen."""
+    location, found = file
+    if found.mtime_ns == -1 or time.time_ns() - found.mtime_ns < SETTLED_NS:
+        return _digest(location)
+    return _digest_once(location, found)
+
+
+@lru_cache(maxsize=65_536)
+def _digest_once(location: Location, found: Found) -> str:
+    return _digest(location)
 
 
 def _digest(file: Location) -> str:

@@ -89,6 +89,14 @@ def test_size_and_time_spare_a_digest(s3, monkeypatch):
     assert state([piece.file for piece in first.pieces]) == first.state["state"]
 
 
+def test_a_new_file_is_fetched_for_its_digest_once_a_process(s3, monkeypatch):
+    url = s3("a.csv", b"x\n1\n")
+    monkeypatch.setattr("raypipe.data.source.files.SETTLED_NS", 0)
+    first = new(Csv(url))
+    monkeypatch.setattr(Location, "raw", None)
+    assert new(Csv(url)).pieces == first.pieces
+
+
 def test_a_file_that_was_overwritten_is_told(s3):
     url = s3("a.csv", b"x\n1\n")
     (piece,) = new(Csv(url)).pieces
