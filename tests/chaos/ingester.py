@@ -59,7 +59,7 @@ def runs(kind: str, where: Scene, servers: str) -> None:
 
 def finish(kind: str, where: Scene, servers: str) -> None:
     """A last one, unharmed, takes what is left."""
-    follow(Follow(pipeline(kind, servers), where, [], PACE, forever=False), threading.Event())
+    follow(Follow(pipeline(kind, servers), where, [], Pace(poll_s=0.005), forever=False), threading.Event())
 
 
 def say(text: str) -> None:

@@ -28,7 +28,7 @@ from tests.kafka import MockKafka
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("files", "sql", "kafka")
-NUM_KILLS = 240 if os.environ.get("RAYPIPE_CHAOS") == "long" else 36
+NUM_KILLS = 240 if os.environ.get("RAYPIPE_CHAOS") == "long" else 30
 """Each of two processes."""
 
 
@@ -84,7 +84,7 @@ def scene(tmp_path: Path, world: World) -> Iterator[Scene]:
 
 
 def content(scene: Scene, kind: str, snapshot: int | None = None) -> list[tuple[int, str]]:
-    found = [s for s in snapshots(scene.ledger, f"{kind}.source") if snapshot in (None, s.id)][0]
+    found = next(s for s in snapshots(scene.ledger, f"{kind}.source") if snapshot in (None, s.id))
     artifact = scene.ledger.artifact(found.artifact)
     assert isinstance(artifact, Table)
     rows = read(scene.ledger, scene.store, artifact)
@@ -139,7 +139,7 @@ def test_killed_at_random_two_at_a_time_every_record_comes_once_and_snapshots_ne
 def test_a_hundred_snapshots_later_every_one_reads_as_it_did(world: World, scene: Scene):
     kept = {}
     for number in range(102):
-        kind = KINDS[number % len(KINDS)]
+        kind = "kafka" if number % 10 == 9 else KINDS[number % 2]
         world.feed(kind)
         ingester.finish(kind, scene, world.kafka.servers)
         newest = versions(scene, kind)[0]
