@@ -51,6 +51,26 @@ ACTS = {
     "restore": lambda work: restore(work, "t", 1),
     "overwrite": overwrite(rows_of([7], "anew")),
 }
+
+
+def without(*keys):
+    return lambda rows: [row for row in rows if row[0] not in keys]
+
+
+ROWS = [(k, "old") for k in range(10)]
+MODEL = {
+    "append": lambda rows: [*rows, (30, "appended"), (31, "appended")],
+    "append in range": lambda rows: [*rows, (4, "appended"), (5, "appended")],
+    "ingest": lambda rows: [*rows, (50, "ingested")],
+    "upsert": lambda rows: [*without(4, 20)(rows), (4, "upserted"), (20, "upserted")],
+    "upsert elsewhere": lambda rows: [*without(900, 901)(rows), (900, "far"), (901, "far")],
+    "replace": lambda rows: [*without(5, 6)(rows), (5, "replaced"), (6, "replaced")],
+    "delete": without(3, 4),
+    "compact": lambda rows: rows,
+    "restore": lambda rows: ROWS[:6],
+    "overwrite": lambda rows: [(7, "anew")],
+}
+"""What each act makes of a plain list of rows."""
 CONFLICTS = {
     # what is computed, then committed after the other: which others it meets
     "append": set(),
@@ -86,32 +106,22 @@ def outcome(lake, other, first, second):
         return True
 
 
-def in_order(lake, first, second):
-    """What the table is where one comes after the other has ended."""
-    lake.act(ACTS[first])
-    lake.act(ACTS[second])
-    return lake.rows()
-
-
 @pytest.mark.parametrize("second", ACTS)
-def test_what_commits_last_is_as_if_it_had_begun_last(started, second, tmp_path_factory):
-    """For every other act: with the conflict told and redone, or without one, the rows are those of one after the other."""
-    for first in ACTS:
+def test_what_commits_last_is_as_if_it_had_begun_last(started, second):
+    """After every other act: with the conflict told and the work redone, or without one, the rows are those of one after the other."""
+    other = started.other()
+    firsts = ACTS if started.url.startswith("sqlite") else ("append in range", "upsert", "compact", "overwrite")
+    for first in firsts:
         if first == second:
             continue
-        at = started.newest().id
-        base = started.newest().chain
-        other = started.other()
+        at, base = started.newest().id, started.newest().chain
         met = outcome(started, other, first, second)
-        there = started.rows()
-        if started.newest().chain != base or there.num_rows != 10:
-            started.act(lambda work, at=at: restore(work, "t", at))
-        expected = in_order(started, first, second)
-        assert there.equals(expected), (first, second)
+        found = [tuple(row.values()) for row in started.rows().to_pylist()]
+        assert found == MODEL[second](MODEL[first](ROWS)), (first, second)
         assert met == (first in CONFLICTS[second]), (first, second)
         if started.newest().chain != base:
             started.act(lambda work, at=at: restore(work, "t", at))
-        other.close()
+    other.close()
 
 
 def test_two_threads_that_start_and_commit_together(started):
