@@ -145,6 +145,7 @@ Index("raypipe_snapshots_name", snapshots.c.project, snapshots.c.name, snapshots
 Index("raypipe_lake_files", lake["data_file"].c.table_id, lake["data_file"].c.end_snapshot)
 Index("raypipe_lake_deletes", lake["delete_file"].c.table_id)
 Index("raypipe_lake_columns", lake["column"].c.table_id)
+Index("raypipe_lake_partitions", lake["file_partition_value"].c.table_id)
 
 
 def exists(connection: Connection) -> bool:
