@@ -57,7 +57,7 @@ class Kafka:
     env: str = field(default="RAYPIPE_KAFKA_", metadata=NO_IDENTITY)
     """Beginning of the environment variables that hold security: RAYPIPE_KAFKA_SASL_PASSWORD is `sasl.password`."""
     readers: int = field(default=4, metadata=NO_IDENTITY)
-    """Consumers at once, at most: each reads some of the partitions."""
+    """Consumers at once, at most: each reads some of the partitions. A small batch of a follower is read by one."""
     timeout_s: float = field(default=20.0, metadata=NO_IDENTITY)
     """How long brokers may be silent."""
 
@@ -86,7 +86,7 @@ class Kafka:
         after = {str(span.partition): span.end for span in taken}
         num_new, num_left = sum(s.num for s in spans), sum(s.num for s in spans) - sum(s.num for s in taken)
         return New(
-            pieces=_pieces(self, taken),
+            pieces=_pieces(self, taken, 1 if limit else self.readers),
             after=after,
             state=after,
             told="; ".join([f"{num_new:,} new offsets in {len(there):,} partitions of {self.topic}", *told]),
@@ -197,10 +197,10 @@ def _within(spans: Sequence[Span], limit: Limit | None) -> list[Span]:
     return [replace(span, end=span.first + -(-span.num * most // total)) for span in spans]
 
 
-def _pieces(source: Kafka, spans: Sequence[Span]) -> list[KafkaPiece]:
-    """The partitions that have something, dealt out so that each consumer has about as much to read."""
+def _pieces(source: Kafka, spans: Sequence[Span], num: int) -> list[KafkaPiece]:
+    """The partitions that have something, dealt out so that each of at most `num` consumers has about as much to read."""
     filled = sorted((span for span in spans if span.num), key=lambda span: -span.num)
-    hands: list[list[Span]] = [[] for _ in range(min(source.readers, len(filled)))]
+    hands: list[list[Span]] = [[] for _ in range(min(num, len(filled)))]
     for span in filled:
         min(hands, key=lambda hand: sum(s.num for s in hand)).append(span)
     return [KafkaPiece(source.topic, tuple(sorted(hand, key=lambda span: span.partition))) for hand in hands]

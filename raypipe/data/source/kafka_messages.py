@@ -130,7 +130,8 @@ def _until_the_ends(source: Kafka, piece: KafkaPiece, consumer: Any, said: Compl
         wanted = sum(end - next_offset[partition] for partition, end in ends.items())
         for message in consumer.consume(max(1, min(CONSUMED, wanted)), WAIT_S):
             if message.error() is not None:
-                ended |= _event(source, message, next_offset)
+                # The end of the partition says nothing where the end of the piece came before it.
+                ended = _event(source, message, next_offset) | ended
                 continue
             partition, offset, heard = message.partition(), message.offset(), time.monotonic()
             if offset < ends.get(partition, 0):

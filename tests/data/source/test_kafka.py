@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.data.source.kafka import Kafka
+from raypipe.data.source.kafka import Kafka, KafkaPiece, Span
+from raypipe.data.source.kafka_messages import _until_the_ends
 from raypipe.data.source.kafka_settings import properties
 from raypipe.data.source.piece import NOTHING, Limit, Progress
 from tests.kafka import MockKafka
@@ -113,6 +114,55 @@ def test_a_limit_takes_the_same_share_of_each_partition(kafka, topic):
     assert (rows.num_rows, new.after, new.more, new.lag) == (20, {"0": 18, "1": 2, "2": 0, "3": 0}, True, {"messages": 80})
     rows, _, new = take(source, Progress(new.after), limit=Limit(num_bytes=10**6))
     assert (rows.num_rows, new.more) == (80, False)
+
+
+def test_a_limit_holds_for_a_partition_that_is_read_to_its_end_at_once(kafka, topic):
+    send(kafka, topic, range(100), 0)
+    send(kafka, topic, range(100, 5100), 1)
+    source, progress, found = Kafka(topic, kafka.servers), NOTHING, []
+    for _ in range(3):
+        rows, _, new = take(source, progress, limit=Limit(num_rows=2550))
+        progress, found = Progress(new.after), found + rows["n"].to_pylist()
+        if not new.more:
+            break
+    assert sorted(found) == list(range(5100))
+
+
+class Arrived:
+    """A consumer to which everything came at once: brokers cannot be made to send so."""
+
+    def __init__(self, *messages):
+        self.messages = list(messages)
+
+    def consume(self, num, timeout):
+        found, self.messages = self.messages, []
+        return found
+
+    def incremental_unassign(self, partitions):
+        pass
+
+
+class Message:
+    def __init__(self, partition, offset, error=None):
+        self._told = partition, offset, error
+
+    def partition(self):
+        return self._told[0]
+
+    def offset(self):
+        return self._told[1]
+
+    def error(self):
+        return self._told[2]
+
+
+def test_the_end_of_a_partition_that_comes_with_it_does_not_move_the_end_of_a_piece():
+    from confluent_kafka import KafkaError
+
+    arrived: Any = Arrived(*[Message(0, n) for n in range(10)], Message(0, 10, KafkaError(KafkaError._PARTITION_EOF)))
+    said: Any = None
+    found = list(_until_the_ends(Kafka("t", "h:1"), KafkaPiece("t", (Span(0, 0, 5),)), arrived, said))
+    assert [(len(batch.messages), batch.ended) for batch in found] == [(5, {0: 5})]
 
 
 def test_messages_that_were_dropped_before_they_were_taken_are_refused_by_offset(kafka, topic):
