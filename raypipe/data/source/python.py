@@ -172,6 +172,7 @@ def _tables(name: str, found: Any) -> Iterator[pa.Table]:
         for start in range(0, found.num_rows, BATCH_ROWS):
             yield found.slice(start, BATCH_ROWS)
     elif _is_dataset(found):
+        _refuse_no_cpu(name)
         with _told(name):
             schema = found.schema(fetch_if_missing=True)
         if schema is not None:
@@ -180,6 +181,18 @@ def _tables(name: str, found: Any) -> Iterator[pa.Table]:
             yield from found.iter_batches(batch_size=BATCH_ROWS, batch_format="pyarrow")
     else:
         raise DataError(f"{name}: gave {type(found).__name__}, expected a pyarrow.Table or a ray.data.Dataset")
+
+
+def _refuse_no_cpu(name: str) -> None:
+    """A Dataset is run from inside of a task, which keeps a CPU while it waits: with one CPU it would wait for ever."""
+    import ray
+
+    if not ray.is_initialized():
+        raise DataError(
+            f"{name}: gave a ray.data.Dataset, and this run has no Ray (cluster=debug): give a pyarrow.Table, or run with a cluster"
+        )
+    if (num_cpus := ray.cluster_resources().get("CPU", 0)) < 2:
+        raise DataError(f"{name}: gave a ray.data.Dataset, which needs a CPU beside the task that reads it; the cluster has {num_cpus:g}")
 
 
 def _is_dataset(found: Any) -> bool:
