@@ -98,6 +98,8 @@ class Step(Protocol):
     - `observe(self, look, **inputs) -> Json`: what it reads from outside the graph (a source's state, the champion's digest); part of
       its fingerprint. An input that is not made yet is None.
     - `standing(self, look, artifact, **inputs) -> Standing`: it is an effect step, and this compares the world with `artifact`.
+    - `stale(self, look, artifact) -> str | None`: why an artifact of this fingerprint does not do any more, though its bytes are there: the
+      world has moved on in a way that is no part of the identity.
     - `resumes(self, look, fingerprint) -> str | None`: where a half-made result would go on ("epoch 3 of 5"), for `plan`.
     - `columns(self, **inputs) -> Columns | None`: the columns it would make from those of its inputs, known before anything runs.
     - `check(self, where, **inputs) -> list[Problem]`: what is wrong with it, knowing `Columns` of its inputs (None: not known).

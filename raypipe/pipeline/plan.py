@@ -141,6 +141,8 @@ def _with_inputs(
     lost = next((f.path for f in _files(found, scene) if not scene.store.holds(f)), None)
     if lost:
         return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
+    if defines(node, "stale", search) and (why := build_step(node, search).stale(look, found)):
+        return PlannedStep(name, "RUN", why, found, document)
     if not defines(node, "standing", search):
         return PlannedStep(name, "HIT", "", found, document)
     standing = build_step(node, search).standing(look, found, **inputs)

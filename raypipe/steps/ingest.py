@@ -80,6 +80,17 @@ class Ingest:
 
         return take(work, self._order(work)).made
 
+    def stale(self, look: Look, artifact: Table) -> str | None:
+        """The table was changed since by a person or another step, and that is kept: the artifact is to be the table as it is now."""
+        from raypipe.data.lake.snapshot import find, latest
+
+        with look.ledger.reading() as connection:
+            now = latest(connection, look.project, artifact.name)
+            then = find(connection, look.project, artifact.name, artifact.snapshot)
+        if now is None or now.chain == then.chain:
+            return None
+        return f"its table was changed since: snapshot {now.id}, by {now.mode}"
+
     def ahead(self, look: Look, limit: Limit | None = None) -> New:
         """What the source has that the table has not taken, or a part of it of about that size."""
         from raypipe.data.progress import ahead

@@ -1,43 +1,42 @@
-"""Whether a run would find anything new, without planning it."""
+"""Whether a cron line would find anything to do."""
+
+from __future__ import annotations
+
+from pathlib import Path
 
 import pytest
 
-from raypipe.core.place import Place
-from raypipe.data.source.csv import Csv
-from raypipe.pipeline.driver import Options
-from raypipe.pipeline.news import news
-from raypipe.pipeline.node import Pipeline
-from raypipe.pipeline.plan import Scene
-from raypipe.pipeline.run import run
-from raypipe.steps.ingest import Ingest
+from raypipe.cli.main import main
 
 
-@pytest.fixture
-def scene(tmp_path, ledger, store):
-    (tmp_path / "data").mkdir()
-    (tmp_path / "data" / "a.csv").write_text("n\n1\n")
-    return Scene(Place(tmp_path, ledger.project, ledger.url, store.root), ledger, store)
+def said(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
+    assert main([*arguments, "cluster=debug"]) == 0
+    return capsys.readouterr().out
 
 
-def pipeline(**settings):
-    return Pipeline("shop", source=Ingest(Csv("data"), **settings), transform=None)
+def test_nothing_new_after_a_run(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert said(capsys, "run", "--if-new") == "nothing new in any source\n"
 
 
-def test_what_a_source_has_is_news_until_it_is_taken(scene):
-    from raypipe.core.cluster import Debug
+def test_a_new_file_is_new(churn: Path, capsys: pytest.CaptureFixture[str]):
+    path = churn / "conf" / "churn.yaml"
+    path.write_text(path.read_text().replace("path: data/customers.csv", "path: data"))
+    said(capsys, "run")
+    head = (churn / "data" / "customers.csv").read_text().splitlines()[0]
+    (churn / "data" / "more.csv").write_text(f"{head}\n201,40,pro,3,2.5,,true\n")
+    assert "201 rows" in said(capsys, "run", "--if-new")
+    assert said(capsys, "run", "--if-new") == "nothing new in any source\n"
 
-    assert news(pipeline(), scene) == {"source": "1 new of 1 files"}
-    assert run(pipeline(), scene, Options(cluster=Debug())).state == "done"
-    assert news(pipeline(), scene) == {}
-    (scene.place.path / "data" / "b.csv").write_text("n\n2\n")
-    assert news(pipeline(), scene) == {"source": "1 new of 2 files"}
-    assert list(news(pipeline(table="elsewhere"), scene)) == ["source"]
+
+def test_what_was_taken_without_a_run_is_new(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    said(capsys, "ingest")
+    assert "train" in said(capsys, "run", "--if-new")
+    assert said(capsys, "run", "--if-new") == "nothing new in any source\n"
 
 
-def test_a_file_that_changed_is_news_unless_it_is_ignored(scene):
-    from raypipe.core.cluster import Debug
-
-    run(pipeline(), scene, Options(cluster=Debug()))
-    (scene.place.path / "data" / "a.csv").write_text("n\n1\n2\n")
-    assert list(news(pipeline(), scene)) == list(news(pipeline(changed="replace"), scene)) == ["source"]
-    assert news(pipeline(changed="ignore"), scene) == {}
+def test_what_a_person_changed_is_new(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["tables", "delete", "churn.source", "--where", "age > 80"]) == 0
+    capsys.readouterr()
+    out = said(capsys, "run", "--if-new")
+    assert "200 rows" not in out
+    assert said(capsys, "run", "--if-new") == "nothing new in any source\n"
