@@ -10,6 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from sqlalchemy import make_url
 
+from raypipe.core.artifact import Table
 from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Work
 from raypipe.data.rows import write_rows
@@ -69,6 +70,7 @@ class Lake:
         if table is None:
             newest = self.newest()
             artifact = self.ledger.artifact(newest.artifact)
+            assert isinstance(artifact, Table)
             table = replace(artifact, figures={**artifact.figures, "snapshot": newest.id})
         return read(self.ledger, self.store, table, columns)
 
