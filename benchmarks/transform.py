@@ -12,7 +12,8 @@ import pyarrow as pa
 from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.data.transform.chain import Chain, FittedChain
-from raypipe.data.transform.fitted import OneHot, Standardize
+from raypipe.data.transform.encoding import OneHot
+from raypipe.data.transform.scaling import Standardize
 
 NUMBERS = [f"x{i}" for i in range(10)]
 CATEGORIES = ["carrier", "month"]

@@ -29,11 +29,11 @@ _EXPORTS = {
     # transforms
     "Select": "raypipe.data.transform.entry",
     "Drop": "raypipe.data.transform.entry",
-    "Standardize": "raypipe.data.transform.fitted",
-    "Impute": "raypipe.data.transform.fitted",
-    "OneHot": "raypipe.data.transform.fitted",
-    "Ordinal": "raypipe.data.transform.fitted",
-    "Frequency": "raypipe.data.transform.fitted",
+    "Standardize": "raypipe.data.transform.scaling",
+    "Impute": "raypipe.data.transform.imputing",
+    "OneHot": "raypipe.data.transform.encoding",
+    "Ordinal": "raypipe.data.transform.encoding",
+    "Frequency": "raypipe.data.transform.encoding",
     # models
     "Booster": "raypipe.train.model",
     "Mlp": "raypipe.train.model",

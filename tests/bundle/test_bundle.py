@@ -17,7 +17,8 @@ from raypipe.core.errors import DataError, StoreError
 from raypipe.core.store import Store
 from raypipe.data.transform.chain import Chain, FittedChain
 from raypipe.data.transform.entry import Function
-from raypipe.data.transform.fitted import Impute, Standardize
+from raypipe.data.transform.imputing import Impute
+from raypipe.data.transform.scaling import Standardize
 
 NUM_ROWS = 500
 

@@ -11,9 +11,12 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Columns
+from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Entry, Frame, Function, Select, settings_of, to_frame
-from raypipe.data.transform.fitted import Frequency, Impute, OneHot, Ordinal, Standardize
 from raypipe.data.transform.flow import check
+from raypipe.data.transform.imputing import Impute
+from raypipe.data.transform.one_row import OneRow, one_row
+from raypipe.data.transform.scaling import Standardize
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
 KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Function, Standardize, Impute, OneHot, Ordinal, Frequency)}
@@ -35,14 +38,23 @@ class FittedChain:
     """The columns it needs, with their types."""
     features: pa.Schema = field(init=False)
     """The columns it makes, in order: the model's features."""
+    _one_row: OneRow = field(init=False, repr=False, compare=False)
 
     def __post_init__(self):
-        object.__setattr__(self, "features", _schema_after(self.entries, self.inputs, self.fitted))
+        schemas = _schemas(self.entries, self.inputs, self.fitted)
+        object.__setattr__(self, "features", schemas[-1])
+        object.__setattr__(self, "_one_row", one_row(self.entries, self.fitted, schemas))
+
+    def __reduce__(self):
+        return FittedChain, (self.entries, self.fitted, self.inputs)
 
     def apply(self, table: pa.Table) -> pa.Table:
         """The features of these rows, in order. Other columns of the table are let be; DataError with every input that is missing or
-        of another type."""
-        frame = to_frame(self._inputs_of(table))
+        of another type. One row has a way of its own, ten times as fast, with the same bits."""
+        rows = self._inputs_of(table)
+        if rows.num_rows == 1:
+            return pa.Table.from_arrays(self._one_row(rows), schema=self.features)
+        frame = to_frame(rows)
         for name, entry in self.entries.items():
             frame = _named(name, lambda e=entry, n=name, f=frame: e.apply(f, self.fitted[n]))
         return pa.Table.from_arrays([frame[name] for name in self.features.names], schema=self.features)
@@ -105,7 +117,7 @@ class Chain:
                 entry: Any = self.entries[name]
                 learnt = [state[name] for state in states]
                 fitted[name] = _named(name, lambda e=entry, s=learnt: e.fit(e.merge(s)))
-        _schema_after(self.entries, schema, fitted, whole=True)
+        _schemas(self.entries, schema, fitted, whole=True)
         return FittedChain(self.entries, fitted, inputs)
 
     def inputs(self, schema: pa.Schema) -> pa.Schema:
@@ -227,13 +239,16 @@ def _still_around(entry: Entry, around: set[str]) -> set[str]:
     return set() if entry.reads() is None else around
 
 
-def _schema_after(entries: Mapping[str, Entry], schema: pa.Schema, fitted: Mapping[str, Json], whole: bool = False) -> pa.Schema:
-    """The features. Unless `schema` is that of the whole table, it may lack columns that are selected or dropped and not used."""
+def _schemas(entries: Mapping[str, Entry], schema: pa.Schema, fitted: Mapping[str, Json], whole: bool = False) -> list[pa.Schema]:
+    """The columns in front of each entry, and behind the last. Unless `schema` is that of the whole table, it may lack columns that are
+    selected or dropped and not used."""
+    schemas = [schema]
     for name, entry in entries.items():
+        before = schemas[-1]
         if not whole and isinstance(entry, Select | Drop):
-            entry = replace(entry, columns=[column for column in entry.columns if column in schema.names])
-        schema = _named(name, lambda e=entry, n=name, s=schema: e.schema_after(s, fitted[n]))
-    return schema
+            entry = replace(entry, columns=[column for column in entry.columns if column in before.names])
+        schemas.append(_named(name, lambda e=entry, n=name, s=before: e.schema_after(s, fitted[n])))
+    return schemas
 
 
 def _named(name: str, run: Callable[[], Any]) -> Any:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from ctypes import c_float
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -82,6 +83,28 @@ def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
     with np.errstate(all="ignore"):
         out = ((values - mean) / scale).astype(np.float32)
     return pa.array(out, mask=nulls, from_pandas=False)
+
+
+def standardized_one(value: Any, mean: float, scale: float) -> float | None:
+    """`standardized` of one value: the same three roundings."""
+    return None if value is None else c_float((value - mean) / scale).value
+
+
+def float32(value: float) -> float:
+    """Rounded to float32; too large becomes infinite, as in NumPy."""
+    return c_float(value).value
+
+
+def fill_one(type: pa.DataType, value: Any, keep: bool) -> tuple[Any, Callable[[Any], Any]]:
+    """For `filled` of one value: what is put there, and what is made of another."""
+    type = value_type(type)
+    if not keep and not pa.types.is_floating(type):
+        return value, float
+    return pa.scalar(value, type).as_py(), _same
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def filled(array: pa.Array, value: Any, keep: bool) -> pa.Array:

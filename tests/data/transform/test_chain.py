@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
 from raypipe.data.transform.chain import Chain, FittedChain
+from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Function, Select, to_frame
-from raypipe.data.transform.fitted import Frequency, Impute, OneHot, Ordinal, Standardize
+from raypipe.data.transform.imputing import Impute
+from raypipe.data.transform.scaling import Standardize
 
 TYPES = {"x": pa.float64(), "y": pa.float32(), "n": pa.int64(), "c": pa.string(), "b": pa.bool_()}
 SCHEMA = pa.schema(list(TYPES.items()))

@@ -1,9 +1,11 @@
 """What is known of a chain's columns before anything runs."""
 
 from raypipe.core.step import Columns
+from raypipe.data.transform.encoding import OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Function, Select
-from raypipe.data.transform.fitted import Impute, OneHot, Ordinal, Standardize
 from raypipe.data.transform.flow import check, columns_after
+from raypipe.data.transform.imputing import Impute
+from raypipe.data.transform.scaling import Standardize
 
 FLIGHTS = Columns(
     ("carrier", "distance", "arr_delay", "late"),

@@ -8,7 +8,9 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.data.transform.chain import Chain
-from raypipe.data.transform.fitted import Frequency, Impute, OneHot, Ordinal, Standardize
+from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
+from raypipe.data.transform.imputing import Impute
+from raypipe.data.transform.scaling import Standardize
 
 NAN = float("nan")
 
