@@ -15,7 +15,7 @@ from raypipe.data.source.kafka_settings import settings_problems
 from raypipe.data.source.piece import Batch, Limit, New, Progress
 
 if TYPE_CHECKING:
-    from raypipe.data.source.kafka_messages import Messages
+    from raypipe.data.source.kafka_consumer import Messages
 
 MESSAGE_BYTES = 256
 """A message, where nothing is known of it: for limits by bytes, and to share tasks."""
@@ -82,16 +82,15 @@ class Kafka:
         there = bounds(self)
         _refuse_anew(self, there, progress.former)
         spans, told = _spans(self, there, progress.position or {})
-        taken = _within(spans, limit)
-        after = {str(span.partition): span.end for span in taken}
-        num_new, num_left = sum(s.num for s in spans), sum(s.num for s in spans) - sum(s.num for s in taken)
+        num_new, most = sum(span.num for span in spans), _most(limit)
+        after = {str(span.partition): span.end for span in spans}
         return New(
-            pieces=_pieces(self, taken, 1 if limit else self.readers),
+            pieces=_pieces(self, spans, most) if num_new else (),
             after=after,
             state=after,
             told="; ".join([f"{num_new:,} new offsets in {len(there):,} partitions of {self.topic}", *told]),
-            more=num_left > 0,
-            lag={"messages": num_left},
+            more=bool(most and num_new > most),
+            lag={"messages": max(0, num_new - (most or num_new))},
         )
 
     def batches(self, piece: KafkaPiece, types: Mapping[str, pa.DataType]) -> Iterator[Batch]:
@@ -106,11 +105,12 @@ class Kafka:
             yield batch
 
     def settle(self, new: New, marks: Sequence[Json]) -> New:
-        """An open transaction, or one that was given up, ends a partition before or after the offset that was asked for."""
+        """Where the partitions were read to: a limit ends them before what was there, as an open transaction does."""
         after = dict(new.after)
         for mark in marks:
             after |= mark
-        return replace(new, after=after, state=after)
+        left = sum(max(0, end - after[partition]) for partition, end in new.after.items())
+        return replace(new, after=after, state=after, lag={"messages": left})
 
 
 Part = Literal["key", "headers", "timestamp", "partition", "offset"]
@@ -136,6 +136,8 @@ class KafkaPiece:
 
     topic: str
     spans: tuple[Span, ...]
+    most: int | None = None
+    """Messages, at most, of whichever partitions they come; null: all of the spans."""
 
     @property
     def name(self) -> str:
@@ -144,11 +146,11 @@ class KafkaPiece:
 
     @property
     def size(self) -> int:
-        return MESSAGE_BYTES * sum(span.num for span in self.spans)
+        return MESSAGE_BYTES * min(self.most or 2**62, sum(span.num for span in self.spans))
 
 
 def _consumed(source: Kafka, piece: KafkaPiece) -> Iterator[Messages]:
-    from raypipe.data.source.kafka_messages import consume
+    from raypipe.data.source.kafka_consumer import consume
 
     return consume(source, piece)
 
@@ -187,20 +189,17 @@ def _refuse_anew(source: Kafka, there: Mapping[int, tuple[int, int]], former: Js
         )
 
 
-def _within(spans: Sequence[Span], limit: Limit | None) -> list[Span]:
-    """The spans cut down to about so many messages in all: of each partition the same share, so that none falls behind."""
+def _most(limit: Limit | None) -> int | None:
     bounds = [limit.num_rows, limit.num_bytes and max(1, limit.num_bytes // MESSAGE_BYTES)] if limit else []
-    most = min((bound for bound in bounds if bound), default=None)
-    total = sum(span.num for span in spans)
-    if most is None or total <= most:
-        return list(spans)
-    return [replace(span, end=span.first + -(-span.num * most // total)) for span in spans]
+    return min((bound for bound in bounds if bound), default=None)
 
 
-def _pieces(source: Kafka, spans: Sequence[Span], num: int) -> list[KafkaPiece]:
-    """The partitions that have something, dealt out so that each of at most `num` consumers has about as much to read."""
+def _pieces(source: Kafka, spans: Sequence[Span], most: int | None) -> list[KafkaPiece]:
+    """The partitions that have something, dealt out so that each consumer has about as much to read; all to one where it is a part."""
+    if most:
+        return [KafkaPiece(source.topic, tuple(spans), most)]
     filled = sorted((span for span in spans if span.num), key=lambda span: -span.num)
-    hands: list[list[Span]] = [[] for _ in range(min(num, len(filled)))]
+    hands: list[list[Span]] = [[] for _ in range(min(source.readers, len(filled)))]
     for span in filled:
         min(hands, key=lambda hand: sum(s.num for s in hand)).append(span)
     return [KafkaPiece(source.topic, tuple(sorted(hand, key=lambda span: span.partition))) for hand in hands]

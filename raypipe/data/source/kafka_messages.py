@@ -1,30 +1,23 @@
-"""Messages of Kafka as rows: consumed in bounded memory, decoded many at a time."""
+"""Messages of Kafka as rows, decoded many at a time."""
 
 from __future__ import annotations
 
 import base64
 import contextlib
 import json
-import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
 from raypipe.data.source.json_message import Decoder
-from raypipe.data.source.kafka_offsets import Complaints, told
-from raypipe.data.source.kafka_settings import properties
+from raypipe.data.source.kafka_consumer import Messages
 from raypipe.data.source.piece import Bad, Batch
 from raypipe.data.types import is_text
 
 if TYPE_CHECKING:
-    from raypipe.data.source.kafka import Kafka, KafkaPiece
-
-CONSUMED = 10_000
-"""Messages of a batch, at most."""
-WAIT_S = 0.2
+    from raypipe.data.source.kafka import Kafka
 
 TYPES: dict[str, pa.DataType] = {
     "key": pa.binary(),
@@ -33,16 +26,6 @@ TYPES: dict[str, pa.DataType] = {
     "partition": pa.int32(),
     "offset": pa.int64(),
 }
-
-
-@dataclass
-class Messages:
-    """Some messages of a piece, by partition and offset, and the partitions that end with them."""
-
-    topic: str
-    messages: list[Any]
-    ended: dict[int, int] = field(default_factory=dict)
-    """Partition -> the offset after the last one, of those that were read to their end."""
 
 
 class Reader:
@@ -104,68 +87,6 @@ class Reader:
 
     def _bad(self, message: Any, reason: str) -> Bad:
         return Bad(f"{self._source.topic}/{message.partition()} offset {message.offset()}", reason, message.value())
-
-
-def consume(source: Kafka, piece: KafkaPiece) -> Iterator[Messages]:
-    """The messages of the piece's offsets, a batch at a time. DataError where one cannot be had: trimmed meanwhile, brokers silent."""
-    from confluent_kafka import Consumer, KafkaException, TopicPartition
-
-    said = Complaints()
-    try:
-        with contextlib.closing(Consumer({**properties(source), "error_cb": said})) as consumer:
-            consumer.assign([TopicPartition(source.topic, span.partition, span.first) for span in piece.spans])
-            yield from _until_the_ends(source, piece, consumer, said)
-    except KafkaException as error:
-        raise DataError(f"{piece.name}: {told(error, source, said)}") from None
-
-
-def _until_the_ends(source: Kafka, piece: KafkaPiece, consumer: Any, said: Complaints) -> Iterator[Messages]:
-    from confluent_kafka import TopicPartition
-
-    ends = {span.partition: span.end for span in piece.spans}
-    next_offset = {span.partition: span.first for span in piece.spans}
-    heard = time.monotonic()
-    while ends:
-        messages, ended = [], {}
-        wanted = sum(end - next_offset[partition] for partition, end in ends.items())
-        for message in consumer.consume(max(1, min(CONSUMED, wanted)), WAIT_S):
-            if message.error() is not None:
-                # The end of the partition says nothing where the end of the piece came before it.
-                ended = _event(source, message, next_offset) | ended
-                continue
-            partition, offset, heard = message.partition(), message.offset(), time.monotonic()
-            if offset < ends.get(partition, 0):
-                messages.append(message)
-                next_offset[partition] = offset + 1
-            if partition in ends and offset >= ends[partition] - 1:
-                ended[partition] = ends[partition]
-        ended = {partition: end for partition, end in ended.items() if partition in ends}
-        for partition in ended:
-            del ends[partition]
-        if ended and ends:
-            consumer.incremental_unassign([TopicPartition(source.topic, partition) for partition in ended])
-        if messages or ended:
-            # Partitions come as they arrive: only within one is there an order.
-            messages.sort(key=lambda message: (message.partition(), message.offset()))
-            yield Messages(source.topic, messages, ended)
-        elif time.monotonic() - heard > source.timeout_s:
-            waiting = ", ".join(f"{source.topic}/{p} offset {next_offset[p]}" for p in sorted(ends))
-            raise DataError(f"{waiting}: no message for {source.timeout_s:g} s{f' ({said.last})' if said.last else ''}. Run again.")
-
-
-def _event(source: Kafka, message: Any, next_offset: Mapping[int, int]) -> dict[int, int]:
-    """The end of a partition, where offsets at its end hold no message: markers of transactions, what compaction took."""
-    from confluent_kafka import KafkaError
-
-    partition, error = message.partition(), message.error()
-    if error.code() == KafkaError._PARTITION_EOF:
-        return {partition: max(message.offset(), next_offset.get(partition, 0))}
-    at = f"{source.topic}/{partition} offset {next_offset.get(partition, '?')}"
-    if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-        raise DataError(f"{at}: is not in the topic any more: it was dropped while the topic was read. Run again.")
-    if error.retriable() or error.code() in (KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT):
-        return {}
-    raise DataError(f"{at}: {error.str()}")
 
 
 def _text(value: bytes | None) -> bool:

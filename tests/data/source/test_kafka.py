@@ -8,7 +8,7 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.data.source.kafka import Kafka, KafkaPiece, Span
-from raypipe.data.source.kafka_messages import _until_the_ends
+from raypipe.data.source.kafka_consumer import Reading
 from raypipe.data.source.kafka_settings import properties
 from raypipe.data.source.piece import NOTHING, Limit, Progress
 from tests.kafka import MockKafka
@@ -106,26 +106,31 @@ def test_a_poison_message_is_told_by_its_offset_and_the_rest_goes_on(kafka, topi
     assert (rows.num_rows, len(bad), bad[0].reason) == (0, 4, "the key is no text - at `k`")
 
 
-def test_a_limit_takes_the_same_share_of_each_partition(kafka, topic):
+def test_a_limit_takes_so_many_and_the_next_batch_goes_on(kafka, topic):
     send(kafka, topic, range(90), 0)
-    send(kafka, topic, range(10), 1)
-    source = Kafka(topic, kafka.servers)
-    rows, _, new = take(source, limit=Limit(num_rows=20))
-    assert (rows.num_rows, new.after, new.more, new.lag) == (20, {"0": 18, "1": 2, "2": 0, "3": 0}, True, {"messages": 80})
-    rows, _, new = take(source, Progress(new.after), limit=Limit(num_bytes=10**6))
-    assert (rows.num_rows, new.more) == (80, False)
-
-
-def test_a_limit_holds_for_a_partition_that_is_read_to_its_end_at_once(kafka, topic):
-    send(kafka, topic, range(100), 0)
-    send(kafka, topic, range(100, 5100), 1)
-    source, progress, found = Kafka(topic, kafka.servers), NOTHING, []
-    for _ in range(3):
-        rows, _, new = take(source, progress, limit=Limit(num_rows=2550))
-        progress, found = Progress(new.after), found + rows["n"].to_pylist()
-        if not new.more:
+    send(kafka, topic, range(90, 100), 1)
+    source, progress, found, sizes = Kafka(topic, kafka.servers), NOTHING, [], []
+    while True:
+        rows, _, new = take(source, progress, limit=Limit(num_rows=30))
+        if rows is None:
             break
-    assert sorted(found) == list(range(5100))
+        assert sum(new.after.values()) == len(found) + rows.num_rows
+        assert new.lag == {"messages": 100 - sum(new.after.values())}
+        progress, found = Progress(new.after), found + rows["n"].to_pylist()
+        sizes.append(rows.num_rows)
+    assert (sizes, sorted(found)) == ([30, 30, 30, 10], list(range(100)))
+    send(kafka, topic, [100], 2)
+    assert take(source, progress, limit=Limit(num_bytes=10**6))[0]["n"].to_pylist() == [100]
+
+
+def test_a_kept_consumer_that_stands_elsewhere_is_not_used(kafka, topic):
+    send(kafka, topic, range(50))
+    source = Kafka(topic, kafka.servers)
+    _, _, new = take(source, limit=Limit(num_rows=20))
+    again, _, _ = take(source, limit=Limit(num_rows=20))
+    assert again["n"].to_pylist() == list(range(20)), "what was not committed comes again"
+    rest, _, _ = take(source, Progress(new.after))
+    assert rest["n"].to_pylist() == list(range(20, 50))
 
 
 class Arrived:
@@ -137,6 +142,9 @@ class Arrived:
     def consume(self, num, timeout):
         found, self.messages = self.messages, []
         return found
+
+    def assign(self, partitions):
+        pass
 
     def incremental_unassign(self, partitions):
         pass
@@ -160,9 +168,18 @@ def test_the_end_of_a_partition_that_comes_with_it_does_not_move_the_end_of_a_pi
     from confluent_kafka import KafkaError
 
     arrived: Any = Arrived(*[Message(0, n) for n in range(10)], Message(0, 10, KafkaError(KafkaError._PARTITION_EOF)))
-    said: Any = None
-    found = list(_until_the_ends(Kafka("t", "h:1"), KafkaPiece("t", (Span(0, 0, 5),)), arrived, said))
+    found = list(Reading(Kafka("t", "h:1"), KafkaPiece("t", (Span(0, 0, 5),)), arrived).all())
     assert [(len(batch.messages), batch.ended) for batch in found] == [(5, {0: 5})]
+
+
+def test_an_open_transaction_ends_a_partition_before_what_there_is():
+    from confluent_kafka import KafkaError
+
+    for most in (None, 100):
+        arrived: Any = Arrived(*[Message(0, n) for n in range(3)], Message(0, 3, KafkaError(KafkaError._PARTITION_EOF)))
+        reading = Reading(Kafka("t", "h:1", timeout_s=0.1), KafkaPiece("t", (Span(0, 0, 5),), most), arrived)
+        found = list(reading.some(most) if most else reading.all())
+        assert (sum(len(batch.messages) for batch in found), found[-1].ended) == (3, {0: 3})
 
 
 def test_messages_that_were_dropped_before_they_were_taken_are_refused_by_offset(kafka, topic):
