@@ -181,6 +181,7 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     compact.add_argument(
         "--min-deleted", type=float, default=0.0, metavar="SHARE", help="rewrite files of which this share is deleted (default: any)"
     )
+    compact.add_argument("--any-order", action="store_true", help="join files of one partition wherever they lie: rows may move")
     expire = _verb(of, "expire", "tables", "expire", "end old snapshots; what is tagged, registered or running is kept")
     expire.add_argument("table", help="NAME")
     expire.add_argument("--keep", type=int, metavar="N", help="the last N snapshots stay")

@@ -165,7 +165,7 @@ def compact(options: argparse.Namespace) -> int:
     """Small files joined, and deleted rows left out of what is written anew."""
     from raypipe.data.lake.compact import compact as compacted
 
-    return _changed(options, "compact", lambda work: compacted(work, options.table, options.min_deleted))
+    return _changed(options, "compact", lambda work: compacted(work, options.table, options.min_deleted, not options.any_order))
 
 
 def expire(options: argparse.Namespace) -> int:

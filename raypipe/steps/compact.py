@@ -1,4 +1,4 @@
-"""Compact: joins a table's small files and folds its delete files, without a row changing or moving."""
+"""Compact: joins a table's small files and folds its delete files, without a row changing."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from raypipe.core.step import NO_IDENTITY, Columns, Made, Ref, Work
 
 @dataclass(frozen=True)
 class Compact:
-    """Works on the newest snapshot of its table whenever that has changed. The digest stays: what is computed from the rows stands."""
+    """Works on the newest snapshot of its table whenever that has changed. The digest stays, unless rows may move."""
 
     revision: ClassVar[int] = 1
 
@@ -20,6 +20,10 @@ class Compact:
     """The step whose table is compacted."""
     min_deleted: float = field(default=0.0, metadata=NO_IDENTITY)
     """A large file is rewritten where more than this share of its rows is deleted, 0 to 1."""
+
+    keep_order: bool = True
+    """Whether rows keep their places, and the table its digest. Without it files of one partition are joined wherever they lie, and what
+    is computed from the table is computed anew where rows have moved."""
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         if 0 <= self.min_deleted < 1:
@@ -33,4 +37,4 @@ class Compact:
         from raypipe.data.lake.compact import compact
         from raypipe.data.table import TableSchema
 
-        return compact(work, table.name, self.min_deleted, TableSchema.from_json(table.schema))
+        return compact(work, table.name, self.min_deleted, self.keep_order, TableSchema.from_json(table.schema))

@@ -97,3 +97,21 @@ def test_exact_types_survive(lake):
     assert compacted.figures["num_fragments"] == 1
     assert lake.rows(compacted).schema.equals(part(0).schema)
     assert lake.rows(compacted).to_pylist() == lake.rows(last).to_pylist()
+
+
+def test_files_of_a_partition_that_lie_in_turns_are_joined_where_rows_may_move(lake):
+    from raypipe.data.lake.partition import layout
+    from raypipe.data.lake.put import Manners, put_rows
+
+    for start in range(0, 30, 10):
+        rows = pa.table({"id": pa.array(range(start, start + 10), pa.int64()), "part": ["a", "b"] * 5})
+        last = lake.act(lambda work, rows=rows: put_rows(work, rows, "t", Manners(layout=layout(["part"]))))
+    assert last.figures["num_fragments"] == 6
+    kept = lake.act(lambda work: compact(work, "t"))
+    assert (kept.figures["num_fragments"], kept.digest) == (6, last.digest)
+    moved = lake.act(lambda work: compact(work, "t", keep_order=False))
+    assert moved.figures["num_fragments"] == 2
+    assert moved.digest != last.digest
+    assert lake.rows(moved)["id"].to_pylist() == [*range(0, 30, 2), *range(1, 30, 2)]
+    again = lake.act(lambda work: compact(work, "t", keep_order=False))
+    assert again.digest == moved.digest
