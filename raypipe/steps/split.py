@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Report, Table
 from raypipe.core.errors import ConfigError, DataError, Problem, nearest
 from raypipe.core.step import NO_IDENTITY, Columns, Made, Ref, Work
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True)
@@ -17,8 +21,10 @@ class Split:
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
 
-    by: Literal["time", "hash"]
-    """`time`: train before `validation_from`, test from `test_from` on. `hash`: shares of the values of `key`, stable as data grows."""
+    by: Literal["time", "hash", "group", "stratified", "folds", "given"]
+    """`time`: train before `validation_from`, test from `test_from` on. `hash`: shares of the values of `key`, stable as data grows.
+    `group`: the same with a `key` of several columns. `stratified`: shares within each value of `within`. `folds`: one of k folds is for
+    validation. `given`: a column says it."""
     table: Ref[Table] = Ref("source")
     """The step whose table is split."""
     validated: Ref[Report] | None = field(default=Ref("validate"), metadata=NO_IDENTITY)
@@ -29,50 +35,85 @@ class Split:
     """By time: ISO date or time from which on rows are for validation."""
     test_from: str | None = None
     """By time: ISO date or time from which on rows are for testing."""
-    key: str | None = None
-    """By hash: the column whose equal values stay together."""
+    embargo: str | None = None
+    """By time: how long before each of the two bounds rows belong to no part: `90s`, `30m`, `36h`, `7d` or `2w`."""
+    key: str | list[str] | None = None
+    """By hash: the column whose equal values stay together. By group, stratified and folds: one column, or several."""
     validation: float = 0.1
-    """By hash: share of the keys for validation, 0 to 1."""
+    """By hash, group and stratified: share of the keys for validation, 0 to 1."""
     test: float = 0.1
-    """By hash: share of the keys for testing, 0 to 1."""
+    """By hash, group, stratified and folds: share of the keys for testing, 0 to 1; of folds it is held out first."""
     salt: str = ""
-    """By hash: another salt deals the keys anew."""
+    """Where a `key` is hashed: another salt deals the keys anew."""
+    within: str | None = None
+    """Stratified: the column within each of whose values the shares are kept."""
+    exact: bool = False
+    """Stratified: false deals by hash alone, so that no row ever changes its part and shares are kept in expectation; true gives each part
+    exactly its share of the rows of each value, to the nearest row, and a few rows at the cuts change their part when data grows."""
+    folds: int = 5
+    """By folds: how many."""
+    fold: int = 0
+    """By folds: the one that is for validation, from 0 on; the others are for training."""
+    column: str | None = None
+    """Given: the column that says train, validation or test."""
+    parts: dict[str, str] = field(default_factory=dict)
+    """Given: what other values of the column mean, e.g. `{dev: validation, held_back: none}`; `none` is no part."""
 
     def rule(self) -> Json:
-        """The rule as JSON, as data/split.py reads it."""
+        """The rule as JSON, as data/split.py reads it; a stratified one still without its cuts."""
+        from raypipe.data.rule import SETTINGS
         from raypipe.data.split import rule
 
-        if self.by == "time":
-            return rule("time", on=self.on, validation_from=self.validation_from, test_from=self.test_from)
-        return rule("hash", key=self.key, validation=self.validation, test=self.test, salt=self.salt)
+        return rule(self.by, **{name: getattr(self, name) for name in SETTINGS[self.by] if name != "cuts"})
 
     def check(self, where: str, table: Columns | None = None, validated: Columns | None = None) -> list[Problem]:
-        column = self.on if self.by == "time" else self.key
-        name = "on" if self.by == "time" else "key"
-        if column is None:
+        from raypipe.data.split import columns
+
+        name = {"time": "on", "given": "column"}.get(self.by, "key")
+        if getattr(self, name) is None:
             return [Problem(f"{where}.{name}", f"a split by {self.by} needs the name of a column.")]
-        if table is not None and table.names is not None and column not in table.names:
-            return [Problem(f"{where}.{name}", f"there is no column '{column}' in '{self.table}'.{nearest(column, table.names)}")]
         try:
-            self.rule()
+            reads = columns(self.rule())
         except ConfigError as error:
             return [Problem(where, str(error))]
-        return []
+        if table is None or table.names is None:
+            return []
+        missing = [(column, "within" if column == self.within else name) for column in reads if column not in table.names]
+        return [Problem(f"{where}.{key}", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}") for c, key in missing]
 
     def columns(self, table: Columns, validated: Columns | None = None) -> Columns:
         return table
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
-        from raypipe.data.split import counts
-        from raypipe.data.table import TableSchema, read, restated
+        from raypipe.data.split import columns
+        from raypipe.data.table import TableSchema, fragments, read_batches, restated
+        from raypipe.data.tally import tally_of
+
+        parts = fragments(work.ledger, table)
+
+        def pieces() -> Iterator[pa.Table]:
+            for piece in read_batches(work.store, parts, list(columns(rule))):
+                work.alive()
+                yield piece
 
         rule = self.rule()
-        rows = read(work.ledger, work.store, table, columns=[self.on or self.key or ""])
-        parts = counts(rule, rows)
-        empty = [p for p in ("train", "validation", "test") if not parts[p]]
-        if empty:
-            counts = ", ".join(f"{p} {parts[p]:,}" for p in ("train", "validation", "test"))
-            raise DataError(f"{work.step}: no row falls into {' and '.join(empty)} ({counts}); move the bounds of the split.")
-        schema = replace(TableSchema.from_json(table.schema), split=rule)
-        work.report(", ".join(f"{p} {parts[p]:,}" for p in ("train", "validation", "test")))
-        return restated(work.ledger, table, schema, {"parts": {p: parts[p] for p in ("train", "validation", "test")}})
+        found = tally_of(rule, pieces())
+        found.refuse(rule)
+        if self.by == "stratified" and self.exact:
+            from raypipe.data.strata import cuts
+
+            rule |= {"cuts": cuts(rule, pieces)}
+            found = tally_of(rule, pieces())
+        self._refuse_empty(work, found.counts())
+        for line in found.lines(rule):
+            work.report(line)
+        figures = {"parts": found.counts(), **({"strata": found.shares()} if found.strata else {})}
+        return restated(work.ledger, table, replace(TableSchema.from_json(table.schema), split=rule), figures)
+
+    def _refuse_empty(self, work: Work, counts: dict[str, int]) -> None:
+        told = ", ".join(f"{part} {n:,}" for part, n in counts.items())
+        if empty := [part for part, n in counts.items() if not n]:
+            do = {"time": "move the bounds of the split", "given": "have the column name every part"}.get(
+                self.by, "give it a greater share, a key with more values, or another salt"
+            )
+            raise DataError(f"{work.step}: no row falls into {' and '.join(empty)} ({told}); {do}.")

@@ -173,7 +173,7 @@ OVERRIDES = {
         "model._partial_",
         "has no meaning here: classes are built and functions are bound by themselves. Leave it out.",
     ),
-    "split.by=tyme": ("split.by", "found 'tyme', expected one of 'time', 'hash'."),
+    "split.by=tyme": ("split.by", "found 'tyme', expected one of 'time', 'hash', 'group', 'stratified', 'folds', 'given'."),
     "split=null label=3": ("label", "found 3, expected text or null."),
     "name=a/b": ("name", "found 'a/b', expected a name of letters, digits, _ and -, e.g. flights."),
     "transform.scael.columns=[b]": (
@@ -237,7 +237,7 @@ FILES = {
     "": {"name": "missing: the pipeline needs a name, e.g. name: flights."},
     "train: [1]\n": {"train": "found [1], expected the settings of a step, or null to leave it out. (conf/p.yaml)"},
     "train: {epoch: 3}\n": {"train.epoch": "unknown: Train takes no 'epoch'. Did you mean 'epochs'? (conf/p.yaml)"},
-    "split: {on: at}\n": {"split.by": "missing: Split needs 'by' (Literal['time', 'hash'])."},
+    "split: {on: at}\n": {"split.by": "missing: Split needs 'by' (Literal['time', 'hash', 'group', 'stratified', 'folds', 'given'])."},
     "model: raypipe.Booster\n": {
         "model": "found 'raypipe.Booster', expected a node with _target_, or an option of the group. (conf/p.yaml)"
     },

@@ -1,17 +1,21 @@
 """Splits: which rows are for what, by time and by hash, the same on every machine."""
 
 import hashlib
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from raypipe.core.errors import ConfigError, DataError
 from raypipe.data.split import columns, counts, mask, part_of, rule
 
 BY_TIME = rule("time", on="at", validation_from="2013-10-01", test_from="2013-11-01T12:00:00")
 BY_HASH = rule("hash", key="id", validation=0.2, test=0.1)
+
+TIMES = {"on": "at", "validation_from": "2013-10-01", "test_from": "2013-11-01"}
 
 
 def at(*times, type=None):
@@ -108,7 +112,7 @@ def test_rows_that_cannot_be_split_are_refused(the_rule, rows, text):
 @pytest.mark.parametrize(
     ("by", "settings", "text"),
     [
-        ("random", {}, "by is 'random', expected time or hash"),
+        ("random", {}, "by is 'random', expected time, hash, group, stratified, folds or given"),
         ("time", {"on": "at", "validation_from": "2013-10-01"}, "test_from is None, expected a date or time"),
         ("time", {"on": "at", "validation_from": "October", "test_from": 3}, "validation_from is 'October'.*; test_from is 3"),
         ("time", {"on": "at", "validation_from": "2013-12-01", "test_from": "2013-11-01"}, "is not before test_from 2013-11-01"),
@@ -117,8 +121,140 @@ def test_rows_that_cannot_be_split_are_refused(the_rule, rows, text):
         ("hash", {"validation": 0.1, "test": 0.1}, "key is None, expected the name of a column"),
         ("hash", {"key": "id", "validation": 0.6, "test": 0.4}, "leave nothing to train on"),
         ("hash", {"key": "id", "validation": 0, "test": "0.4"}, "validation is 0, expected a share.*; test is '0.4'"),
+        ("hash", {"key": ["a", "b"], "validation": 0.1, "test": 0.1}, "key is .*, expected the name of a column$"),
+        ("time", {**TIMES, "embargo": "a week"}, "embargo is 'a week', expected a number of seconds, minutes, hours, days or weeks"),
+        ("time", {**TIMES, "embargo": "0d"}, "embargo is '0d', expected more than nothing"),
+        ("time", {**TIMES, "embargo": "31d"}, "embargo 31d before test_from 2013-11-01 leaves nothing from validation_from 2013-10-01 on"),
+        ("group", {"key": ["a", "a"], "validation": 0.1, "test": 0.1}, "key is .*or a list of names"),
+        ("stratified", {"key": "id", "validation": 0.1, "test": 0.1}, "within is None, expected the name of a column"),
+        ("stratified", {"within": "y", "key": "i", "validation": 0.1, "test": 0.1, "cuts": {"a": ["1", "2"]}}, "cuts: expected value ->"),
+        ("folds", {"key": "id", "folds": 5, "fold": 5, "test": 0.1}, "fold is 5, expected a whole number from 0 to 4"),
+        ("folds", {"key": "id", "folds": 1, "fold": 0, "test": 0.1}, "folds is 1, expected a whole number from 2 to 1,000"),
+        ("folds", {"key": "id", "folds": 2, "fold": 0, "test": 0}, "test is 0, expected a share"),
+        ("given", {"column": "part", "parts": {"dev": "valid"}}, "parts.dev is 'valid', expected train, validation, test or none"),
     ],
 )
 def test_a_rule_that_cannot_be_is_refused(by, settings, text):
     with pytest.raises(ConfigError, match=text):
         rule(by, **settings)
+
+
+# --- with an embargo
+
+
+@pytest.mark.parametrize("type", [pa.timestamp("s"), pa.timestamp("ns"), pa.timestamp("us", "Asia/Tokyo"), pa.date32()])
+def test_rows_of_the_embargo_belong_to_no_part(type):
+    gap = rule("time", **TIMES, embargo="7d")
+    days = [
+        date(2013, 9, 23),
+        date(2013, 9, 24),
+        date(2013, 9, 30),
+        date(2013, 10, 1),
+        date(2013, 10, 24),
+        date(2013, 10, 25),
+        date(2013, 11, 1),
+    ]
+    if pa.types.is_timestamp(type):
+        days = [datetime(d.year, d.month, d.day) - timedelta(hours=9 if type.tz else 0) for d in days]
+    rows = at(*days, type=type)
+    assert part_of(gap, rows).to_pylist() == ["train", "none", "none", "validation", "validation", "none", "test"]
+    assert counts(gap, rows) == {"train": 1, "validation": 2, "test": 1, "none": 3}
+
+
+@given(st.lists(st.integers(-4_000_000, 4_000_000), max_size=50), st.integers(1, 100_000), st.integers(1, 3_000_000))
+def test_with_an_embargo_no_two_parts_come_nearer_than_it(seconds, embargo, width):
+    start = datetime(2013, 10, 1)
+    bounds = {"on": "at", "validation_from": start.isoformat(), "test_from": (start + timedelta(seconds=width + embargo)).isoformat()}
+    rows = at(*(start + timedelta(seconds=s) for s in seconds), type=pa.timestamp("s"))
+    parts = part_of(rule("time", **bounds, embargo=f"{embargo}s"), rows).to_pylist()
+    times = {p: [s for s, part in zip(seconds, parts, strict=True) if part == p] for p in ("train", "validation", "test")}
+    plain = part_of(rule("time", **bounds), rows).to_pylist()
+    assert all(part in (before, "none") for part, before in zip(parts, plain, strict=True))
+    for earlier, later, bound in (("train", "validation", 0), ("validation", "test", width + embargo)):
+        assert all(s < bound - embargo for s in times[earlier])
+        assert all(s >= bound for s in times[later])
+
+
+# --- by group
+
+
+def test_by_group_follows_the_stated_arithmetic_and_is_by_hash_for_one_column():
+    rows = pa.table({"site": ["a", "b", "a", "a"] * 50, "day": pa.array([1, 2, 1, 3] * 50), "n": np.arange(200)})
+    pairs = rule("group", key=["site", "n"], validation=0.3, test=0.3, salt="s")
+
+    def expected(site, n):
+        h = int.from_bytes(hashlib.sha256(f"s\x1f{site}\x1f{n}".encode()).digest()[:8], "big") / 2**64
+        return "test" if h < 0.3 else "validation" if h < 0.6 else "train"
+
+    assert part_of(pairs, rows).to_pylist() == [expected(s, n) for s, n in zip(rows["site"].to_pylist(), range(200), strict=True)]
+    assert columns(pairs) == ("site", "n")
+    one = rule("group", key=["n"], validation=0.2, test=0.1)
+    assert part_of(one, rows) == part_of(rule("hash", key="n", validation=0.2, test=0.1), rows)
+
+
+# --- by folds
+
+
+@given(st.integers(2, 12), st.floats(0.01, 0.9), st.lists(st.text(max_size=5), max_size=40), st.booleans())
+def test_of_folds_each_row_that_is_not_for_testing_is_for_validation_once(k, test, keys, grouped):
+    rows = pa.table({"id": pa.array(keys, pa.string()), "also": pa.array([len(key) for key in keys], pa.int64())})
+    key = ["id", "also"] if grouped else "id"
+    folds = [part_of(rule("folds", key=key, folds=k, fold=i, test=test), rows).to_pylist() for i in range(k)]
+    for found in zip(*folds, strict=True):
+        assert found.count("test") in (0, k)
+        assert found.count("validation") == (0 if "test" in found else 1)
+    by = rule("group", key=key, validation=0.01, test=test) if test < 0.9 else None
+    if by:
+        assert mask(by, rows, "test").to_pylist() == [part == "test" for part in folds[0]]
+
+
+def test_folds_are_about_alike():
+    rows = pa.table({"id": np.arange(20_000)})
+    for fold in range(5):
+        assert abs(counts(rule("folds", key="id", folds=5, fold=fold, test=0.2), rows)["validation"] / 20_000 - 0.16) < 0.01
+
+
+# --- given
+
+
+def test_given_the_column_says_it():
+    rows = pa.table({"part": pa.array(["train", "dev", "test", "held", "dev"]).dictionary_encode()})
+    the_rule = rule("given", column="part", parts={"dev": "validation", "held": "none"})
+    assert part_of(the_rule, rows).to_pylist() == ["train", "validation", "test", "none", "validation"]
+    assert counts(the_rule, rows) == {"train": 1, "validation": 2, "test": 1, "none": 1}
+
+
+def test_given_a_value_that_names_no_part_is_refused_with_its_count():
+    rows = pa.table({"part": ["train", "dev", "dev", "Test", None]})
+    with pytest.raises(DataError) as error:
+        counts(rule("given", column="part"), rows)
+    assert "column 'part': 1 of 5 rows are null" in str(error.value)
+    assert "'dev' in 2 rows, 'Test' in 1 rows: that names no part. Expected train, validation, test" in str(error.value)
+    with pytest.raises(DataError, match="'dev' in 2 rows"):
+        mask(rule("given", column="part"), rows.slice(0, 3), "train")
+
+
+# --- what holds for all
+
+RULES = [
+    BY_TIME,
+    rule("time", **TIMES, embargo="3d"),
+    rule("hash", key="id", validation=0.2, test=0.1),
+    rule("group", key=["id", "y"], validation=0.2, test=0.1),
+    rule("stratified", within="y", key="id", validation=0.2, test=0.1),
+    rule("folds", key="id", folds=4, fold=1, test=0.1),
+    rule("given", column="y", parts={"a": "train", "b": "test", "c": "none"}),
+]
+
+
+@pytest.mark.parametrize("the_rule", RULES, ids=lambda r: r["by"])
+@given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 200), st.sampled_from("abc")), max_size=30), st.randoms())
+def test_a_rows_part_is_its_own_whatever_other_rows_there_are(the_rule, values, random):
+    def rows(chosen):
+        ids, days, ys = zip(*chosen, strict=True) if chosen else ((), (), ())
+        times = pa.array([datetime(2013, 7, 1) + timedelta(days=d) for d in days], pa.timestamp("us"))
+        return pa.table({"id": pa.array(ids, pa.int64()), "at": times, "y": pa.array(ys, pa.string())})
+
+    whole = dict(zip(values, part_of(the_rule, rows(values)).to_pylist(), strict=True))
+    some = random.sample(values, len(values) // 2)
+    assert part_of(the_rule, rows(some)).to_pylist() == [whole[value] for value in some]
