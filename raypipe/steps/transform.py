@@ -118,7 +118,7 @@ class Transform:
             return map_fragments(_Fit(work.store, stage, self._recorded(), schema.split), parts, inline=work.inline)
 
         entries = load_functions(self._entries(), self._recorded())
-        return Chain(entries).fit(pa.schema([f for f in schema.arrow if f.name != self.label]), partials)
+        return Chain(entries, self.label).fit(pa.schema([f for f in schema.arrow if f.name != self.label]), partials)
 
     def _files(self, work: Work, fitted: FittedChain, examples: list[bytes]) -> list[Any]:
         files = [work.store.write(f"{work.path}/{CHAIN}", json.dumps(fitted.to_json(), sort_keys=True).encode())]

@@ -69,12 +69,23 @@ def text(category: Json) -> str:
     return str(category).lower() if isinstance(category, bool) else str(category)
 
 
+def refuse_many(name: str, num_values: int) -> None:
+    """DataError where so many distinct values are no categories."""
+    if num_values > NUM_CATEGORIES:
+        raise DataError(f"column '{name}' has more than {NUM_CATEGORIES:,} distinct values: it is no category")
+
+
+def decoded(array: pa.Array) -> pa.Array:
+    """A dictionary's values row by row; any other array itself."""
+    return array.cast(value_type(array.type)) if pa.types.is_dictionary(array.type) else array
+
+
 def _count(name: str, array: pa.Array) -> Json:
     import pyarrow.compute as pc
 
-    values = _decoded(array)
+    values = decoded(array)
     counted = pc.value_counts(values.drop_null())  # type: ignore[attr-defined]
-    _refuse_many(name, len(counted))
+    refuse_many(name, len(counted))
     num_nulls = values.null_count
     return {"values": counted.field("values").to_pylist(), "counts": counted.field("counts").to_pylist(), "num_nulls": num_nulls}
 
@@ -84,15 +95,6 @@ def _merge_count(name: str, states: Sequence[Json]) -> Json:
     for state in states:
         for value, count in zip(state["values"], state["counts"], strict=True):
             total[value] = total.get(value, 0) + count
-    _refuse_many(name, len(total))
+    refuse_many(name, len(total))
     values = sorted(total)
     return {"values": values, "counts": [total[value] for value in values], "num_nulls": sum(s["num_nulls"] for s in states)}
-
-
-def _refuse_many(name: str, num_values: int) -> None:
-    if num_values > NUM_CATEGORIES:
-        raise DataError(f"column '{name}' has more than {NUM_CATEGORIES:,} distinct values: it is no category")
-
-
-def _decoded(array: pa.Array) -> pa.Array:
-    return array.cast(value_type(array.type)) if pa.types.is_dictionary(array.type) else array

@@ -11,15 +11,20 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Columns
+from raypipe.data.transform.bounding import Clip, QuantileBins
+from raypipe.data.transform.dates import CyclicDate
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
-from raypipe.data.transform.entry import Drop, Entry, Frame, Function, Select, settings_of, to_frame
+from raypipe.data.transform.entry import LABEL, Drop, Entry, Frame, Function, Select, settings_of, to_frame
 from raypipe.data.transform.flow import check
+from raypipe.data.transform.hashing import HashEncode, TextHash
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.one_row import OneRow, one_row
-from raypipe.data.transform.scaling import Standardize
+from raypipe.data.transform.scaling import RobustScale, Standardize
+from raypipe.data.transform.target import TargetEncode
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
-KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Function, Standardize, Impute, OneHot, Ordinal, Frequency)}
+_LEARNING = (Standardize, RobustScale, Impute, Clip, QuantileBins, OneHot, Ordinal, Frequency, TargetEncode)
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Function, HashEncode, TextHash, CyclicDate, *_LEARNING)}
 """The kinds of entry that a fitted chain may name."""
 
 FORMAT = 1
@@ -99,6 +104,8 @@ class Chain:
 
     entries: Mapping[str, Entry] = field(default_factory=dict)
     """By name, in order."""
+    label: str | None = None
+    """The label's column, for entries that need it to learn."""
 
     def fit(self, schema: pa.Schema, partials: Callable[[Stage], Sequence[Json]]) -> FittedChain:
         """Fits each entry on the training part.
@@ -109,7 +116,7 @@ class Chain:
         inputs = self.inputs(schema)
         fitted: dict[str, Json] = dict.fromkeys(self.entries)
         for number, names in enumerate(self.plan_stages()):
-            stage = Stage(self, names, tuple(inputs.names), dict(fitted), number)
+            stage = Stage(self, names, (*inputs.names, *self._label_of(names)), dict(fitted), number)
             states = [state for state in partials(stage) if state is not None]
             if not states:
                 raise DataError("the training part has no rows: nothing to fit the transform on")
@@ -119,6 +126,13 @@ class Chain:
                 fitted[name] = _named(name, lambda e=entry, s=learnt: e.fit(e.merge(s)))
         _schemas(self.entries, schema, fitted, whole=True)
         return FittedChain(self.entries, fitted, inputs)
+
+    def _label_of(self, names: Sequence[str]) -> list[str]:
+        """The label's column where one of these entries needs it."""
+        asking = [name for name in names if getattr(self.entries[name], "needs_label", False)]
+        if asking and self.label is None:
+            raise DataError(f"transform.{asking[0]}: it learns from the label, and there is none")
+        return [self.label] if asking and self.label else []
 
     def inputs(self, schema: pa.Schema) -> pa.Schema:
         """The columns that must be there: those that an entry reads or that reach the features; DataError naming an entry that selects,
@@ -170,13 +184,14 @@ class Stage:
         if not table.num_rows:
             return None
         frame, states = to_frame(table.select(list(self.columns))), {}
+        label = {LABEL: frame.pop(self.chain.label)} if self.chain.label in frame else {}
         known = _Known()
         for name, entry in self.chain.entries.items():
             at = known.since(entry.reads())
             known = known.after(entry, at)
             if name in self.names:
                 _refuse(name, entry, frame)
-                states[name] = _named(name, lambda e=entry, f=frame: e.partial(f))  # type: ignore[attr-defined]
+                states[name] = _named(name, lambda e=entry, f=frame: e.partial(f | label if hasattr(e, "needs_label") else f))  # type: ignore[attr-defined]
             frame = _named(name, lambda e=entry, n=name, f=frame, a=at: self._after(e, n, f, a))
             if len(states) == len(self.names):
                 break
@@ -186,7 +201,7 @@ class Stage:
         """The columns behind an entry, as far as they can be known in this stage: what is not is read in a later one."""
         if isinstance(entry, Function) and at == self.number:
             return entry.call(frame) if entry.takes is None else frame | entry.call(frame)
-        if entry.learns() and at >= self.number:
+        if at >= self.number and (entry.learns() or at > self.number):
             return frame
         return entry.apply(frame, self.fitted[name])
 
@@ -212,10 +227,11 @@ class _Known:
     def after(self, entry: Entry, stage: int) -> _Known:
         if isinstance(entry, Function):
             return _Known({}, stage) if entry.takes is None else self._with(entry.gives, stage)
+        made = [name for names in entry.made().values() for name in names] if hasattr(entry, "made") else []  # type: ignore[attr-defined]
         if not entry.learns():
-            return self
+            return self._with([*(entry.reads() or ()), *made], stage)
         hot = [f"{name}=" for name in entry.reads() or ()] if isinstance(entry, OneHot) else []
-        return self._with([*(entry.reads() or ()), *hot], stage + 1)
+        return self._with([*(entry.reads() or ()), *made, *hot], stage + 1)
 
     def _with(self, names: Iterable[str] | None, stage: int) -> _Known:
         if names is None:

@@ -18,6 +18,9 @@ from raypipe.data.types import fields_from_json, fields_to_json, type_name
 Frame = dict[str, pa.Array]
 """Columns by name, in order, all of one length: what entries pass on."""
 
+LABEL = "raypipe.label"
+"""The name under which an entry that `needs_label` finds the label beside the columns when it learns, and only then."""
+
 Row = dict[str, Any]
 """One row by column, as Python's values; a time as its integer, a value of a dictionary column as itself."""
 
@@ -278,7 +281,7 @@ def replace_columns(schema: pa.Schema, made: Mapping[str, Sequence[str]], type: 
     """Columns of `made` replaced by others of that type, in their place; DataError where a name would be there twice."""
     fields: list[pa.Field] = []
     for column in schema:
-        fields += [pa.column(name, type) for name in made[column.name]] if column.name in made else [column]
+        fields += [pa.field(name, type) for name in made[column.name]] if column.name in made else [column]
     return unique(fields)
 
 

@@ -77,7 +77,14 @@ def _after(entry: Entry, flow: _Flow) -> _Flow:
     if isinstance(entry, OneHot):
         rest = _narrowed(flow, tuple(name for name in flow.names if name not in entry.columns), flow.made)
         return replace(rest, made=(*rest.made, *(f"{name}=" for name in entry.columns)))
-    return replace(flow, types={**flow.types, **_types_after(entry, flow)})
+    types = {**flow.types, **_types_after(entry, flow)}
+    if not hasattr(entry, "made"):
+        return replace(flow, types=types)
+    made: Mapping[str, Sequence[str]] = entry.made()  # type: ignore[attr-defined]
+    around = frozenset(flow.names) - frozenset(made)
+    names = tuple(put for name in flow.names for put in made.get(name, [name]))
+    gone = flow.known_afterwards & frozenset(made) - around
+    return _Flow(names, {name: type for name, type in types.items() if name not in made}, flow.known_afterwards - gone, flow.made)
 
 
 def _after_function(entry: Function, flow: _Flow) -> _Flow:
@@ -107,8 +114,9 @@ def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
 
 def _typed(entry: Any, flow: _Flow) -> pa.Schema:
     """What an entry makes of those of its columns whose types are known."""
-    known = {name: _type(flow.types[name]) for name in entry.columns if name in flow.types}
-    return replace(entry, columns=list(known)).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
+    known = {name: _type(flow.types[name]) for name in entry.reads() if name in flow.types}
+    columns = [name for name in entry.columns if name in known]
+    return replace(entry, columns=columns).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
 
 
 def _type(name: str) -> pa.DataType:
@@ -117,7 +125,9 @@ def _type(name: str) -> pa.DataType:
 
 
 def _names(entry: Any) -> Sequence[str]:
-    return entry.takes or () if isinstance(entry, Function) else entry.columns
+    if isinstance(entry, Function):
+        return entry.takes or ()
+    return entry.columns if isinstance(entry, Select | Drop) else entry.reads()
 
 
 def _missing(entry: Entry, flow: _Flow) -> list[str]:

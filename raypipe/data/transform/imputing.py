@@ -24,7 +24,8 @@ class Impute:
     """Puts a value where there is none: null, and NaN in a float column.
 
     `mean` and `median` are those of the training part and make float64 of an integer or bool column; `constant` keeps the type.
-    The median is exact, the mean of the middle two where their number is even. A dictionary column becomes its values' type.
+    The median is exact, the mean of the middle two where their number is even; of more than 4 million distinct values it is one to a
+    relative 2^-10 at worst, about 1e-6 as a rule. A dictionary column becomes its values' type.
     """
 
     revision: ClassVar[int] = 1
@@ -76,11 +77,11 @@ class Impute:
     def partial(self, frame: Frame) -> Json:
         if self.with_ == "mean":
             return Standardize(self.columns).partial(frame)
-        return {name: numbers.distinct(name, frame[name]) for name in self.columns}
+        return {name: numbers.distinct(frame[name]) for name in self.columns}
 
     def merge(self, states: Sequence[Json]) -> Json:
         if self.with_ == "median":
-            return {name: numbers.merge_distinct(name, [state[name] for state in states]) for name in self.columns}
+            return {name: numbers.merge_distinct([state[name] for state in states]) for name in self.columns}
         return Standardize(self.columns).merge(states)
 
     def fit(self, state: Json) -> Json:

@@ -18,7 +18,12 @@ if TYPE_CHECKING:
     import numpy as np
 
 NUM_DISTINCT = 4_000_000
-"""Distinct values of a column up to which a median is found: 32 MB of them in the driver."""
+"""Distinct values of a column up to which its quantiles are exact: 32 MB of them in the driver. With more, all are shortened by as many
+bits of the fraction as bring them below: a quantile is then off by at most one part in 2^(bits kept), about 1e-6 where the values have a
+few orders of magnitude and 2^-10 in the worst case (a double has 4,094 exponents and signs). It does not depend on the fragments."""
+
+FRACTION_BITS = 52
+"""Of a double."""
 
 
 def moments(array: pa.Array) -> Json:
@@ -74,14 +79,37 @@ def mean(name: str, moments: Json) -> float:
     return moments["mean"]
 
 
+def values(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
+    """The array as float64, and where it is null (None: nowhere). Under a null lies an undefined value."""
+    import numpy as np
+
+    if pa.types.is_null(array.type):
+        return np.zeros(len(array)), np.ones(len(array), dtype=bool)
+    doubles = array if pa.types.is_float64(array.type) else array.cast(pa.float64(), safe=False)
+    nulls = doubles.is_null().to_numpy(zero_copy_only=False) if doubles.null_count else None
+    data = doubles.buffers()[1]
+    if data is None or not len(doubles):
+        return np.zeros(0), nulls
+    return np.frombuffer(data, dtype=np.float64)[doubles.offset : doubles.offset + len(doubles)], nulls
+
+
+def bins(array: pa.Array, edges: Sequence[float]) -> np.ndarray:
+    """How many of the edges are at most the value, int32 [rows]; -1 for null and NaN."""
+    import numpy as np
+
+    found, nulls = values(array)
+    missing = np.isnan(found) if nulls is None else np.isnan(found) | nulls
+    return np.where(missing, -1, np.searchsorted(np.asarray(edges, dtype=np.float64), found, side="right")).astype(np.int32)
+
+
 def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
     """`(x - mean) / scale` as float32; null and NaN stay."""
     import numpy as np
 
-    values, nulls = _values(array)
+    found, nulls = values(array)
     # Subtract, divide and round are exactly rounded by IEEE 754, one row or many. What lies under a null may overflow.
     with np.errstate(all="ignore"):
-        out = ((values - mean) / scale).astype(np.float32)
+        out = ((found - mean) / scale).astype(np.float32)
     return pa.array(out, mask=nulls, from_pandas=False)
 
 
@@ -123,67 +151,73 @@ def filled(array: pa.Array, value: Any, keep: bool) -> pa.Array:
     return pc.if_else(pc.is_nan(array), scalar, array)  # type: ignore[attr-defined]
 
 
-def distinct(name: str, array: pa.Array) -> Json:
-    """Sorted distinct values and their counts, as base64 of little-endian float64 and int64."""
+def distinct(array: pa.Array) -> Json:
+    """Sorted distinct values and their counts, as base64 of little-endian float64 and int64, and how many bits of the fraction are kept."""
     import numpy as np
 
     values, missing = _seen(array)
-    found, counts = np.unique(values, return_counts=True)
-    return _packed(name, found, counts) | missing
+    return _packed(*np.unique(values, return_counts=True), FRACTION_BITS) | missing
 
 
-def merge_distinct(name: str, states: Sequence[Json]) -> Json:
-    """The same of all the rows behind the states."""
+def merge_distinct(states: Sequence[Json]) -> Json:
+    """The same of all the rows behind the states, whatever their order."""
     import numpy as np
 
+    bits = min(state["bits"] for state in states)
     pairs = [_unpacked(state) for state in states]
-    found, place = np.unique(np.concatenate([values for values, _ in pairs]), return_inverse=True)
-    counts = np.zeros(len(found), dtype=np.int64)
-    np.add.at(counts, place, np.concatenate([counts for _, counts in pairs]))
+    values = _shortened(np.concatenate([values for values, _ in pairs]), bits)
+    order = np.argsort(values, kind="stable")
+    found, counts = _grouped(values[order], np.concatenate([counts for _, counts in pairs])[order])
     missing = {key: sum(state[key] for state in states) for key in ("num_nulls", "num_nans")}
-    return _packed(name, found, counts) | missing
+    return _packed(found, counts, bits) | missing
 
 
-def median(name: str, state: Json) -> float:
-    """The exact median of merged distinct values; DataError where there is none."""
+def quantiles(name: str, state: Json, shares: Sequence[float]) -> list[float]:
+    """The quantiles at these shares, between two values by a straight line (NumPy's `linear`); DataError where one is not finite."""
     import numpy as np
 
     values, counts = _unpacked(state)
     if not len(values):
         raise DataError(f"column '{name}' has no value in the training part ({state['num_nulls']:,} nulls, {state['num_nans']:,} NaN)")
     upto = np.cumsum(counts)
-    n = int(upto[-1])
-    low, high = (float(values[np.searchsorted(upto, k, side="right")]) for k in ((n - 1) // 2, n // 2))
-    if not math.isfinite(low) or not math.isfinite(high):
-        raise DataError(f"column '{name}' has an infinite median in the training part")
-    return low if low == high else low / 2 + high / 2
+    found = [_between(values, upto, share * (int(upto[-1]) - 1)) for share in shares]
+    if not all(map(math.isfinite, found)):
+        raise DataError(f"column '{name}' has an infinite quantile in the training part: its infinite values are too many")
+    return found
 
 
-def _values(array: pa.Array) -> tuple[np.ndarray, np.ndarray | None]:
-    """The array as float64, and where it is null (None: nowhere). Under a null lies an undefined value."""
+def median(name: str, state: Json) -> float:
+    """The median of merged distinct values; DataError where there is none."""
+    return quantiles(name, state, [0.5])[0]
+
+
+def rounding_notes(name: str, bits: int) -> list[str]:
+    """What to say of a column whose values were shortened to be counted."""
+    if bits == FRACTION_BITS:
+        return []
+    return [f"column '{name}' has more than {NUM_DISTINCT:,} distinct values: its quantiles are exact to a relative {2.0**-bits:.0e}"]
+
+
+def _between(values: np.ndarray, upto: np.ndarray, place: float) -> float:
     import numpy as np
 
-    if pa.types.is_null(array.type):
-        return np.zeros(len(array)), np.ones(len(array), dtype=bool)
-    doubles = array if pa.types.is_float64(array.type) else array.cast(pa.float64(), safe=False)
-    nulls = doubles.is_null().to_numpy(zero_copy_only=False) if doubles.null_count else None
-    data = doubles.buffers()[1]
-    if data is None or not len(doubles):
-        return np.zeros(0), nulls
-    return np.frombuffer(data, dtype=np.float64)[doubles.offset : doubles.offset + len(doubles)], nulls
+    at = math.floor(place)
+    low, high = (float(values[np.searchsorted(upto, min(k, int(upto[-1]) - 1), side="right")]) for k in (at, at + 1))
+    part = place - at
+    return low if low == high or not part else low * (1.0 - part) + high * part
 
 
 def _seen(array: pa.Array) -> tuple[np.ndarray, dict[str, int]]:
     """The values that are neither null nor NaN, and the counts of what is not among them."""
     import numpy as np
 
-    values, nulls = _values(array)
+    found, nulls = values(array)
     if nulls is not None:
-        values = values[~nulls]
-    nans = np.isnan(values)
+        found = found[~nulls]
+    nans = np.isnan(found)
     num_nans = int(nans.sum())
-    values = values[~nans] if num_nans else values
-    return values, {"num_nulls": len(array) - len(values) - num_nans, "num_nans": num_nans}
+    found = found[~nans] if num_nans else found
+    return found, {"num_nulls": len(array) - len(found) - num_nans, "num_nans": num_nans}
 
 
 def _refuse_unless_finite(name: str, moments: Json) -> None:
@@ -202,14 +236,30 @@ def _two_sum(a: float, b: float) -> tuple[float, float]:
     return total, (a - (total - back)) + (b - back)
 
 
-def _packed(name: str, values: np.ndarray, counts: np.ndarray) -> Json:
-    if len(values) > NUM_DISTINCT:
-        raise DataError(
-            f"column '{name}' has more than {NUM_DISTINCT:,} distinct values, too many for an exact median: use with_: mean, "
-            "or round the column first"
-        )
+def _packed(values: np.ndarray, counts: np.ndarray, bits: int) -> Json:
+    while len(values) > NUM_DISTINCT:
+        bits -= 1
+        values, counts = _grouped(_shortened(values, bits), counts)
     packed = {"values": values.astype("<f8"), "counts": counts.astype("<i8")}
-    return {key: base64.b64encode(array.tobytes()).decode("ascii") for key, array in packed.items()}
+    return {key: base64.b64encode(array.tobytes()).decode("ascii") for key, array in packed.items()} | {"bits": bits}
+
+
+def _shortened(values: np.ndarray, bits: int) -> np.ndarray:
+    """Only so many bits of the fraction, towards zero: in the order of the values, and infinite ones stay."""
+    import numpy as np
+
+    dropped = np.uint64((1 << (FRACTION_BITS - bits)) - 1)
+    return (values.view(np.uint64) & ~dropped).view(np.float64)
+
+
+def _grouped(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Equal neighbours as one, their counts summed."""
+    import numpy as np
+
+    if not len(values):
+        return values, counts
+    first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
+    return values[first], np.add.reduceat(counts, first)
 
 
 def _unpacked(state: Json) -> tuple[np.ndarray, np.ndarray]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
-from raypipe.data.transform.entry import Drop, Entry, Frame, Row, RowEntry, Select
+from raypipe.data.transform.entry import Drop, Entry, Row, RowEntry, Select
 from raypipe.data.types import value_type
 
 Read = Callable[[Any], Any]
@@ -37,7 +37,9 @@ class OneRow:
     links: tuple[Link, ...]
     reads: tuple[tuple[int, str, Read], ...]
     """The inputs that a link needs as values: place, name, and how to read them."""
-    features: pa.Schema
+    features: tuple[str, ...]
+    groups: tuple[tuple[pa.DataType, tuple[str, ...]], ...]
+    """The features by type: those of one type are made at once and sliced, in a third of the time."""
 
     def __call__(self, table: pa.Table) -> list[pa.Array]:
         """The features of a table of one row; its columns are the chain's inputs."""
@@ -52,8 +54,12 @@ class OneRow:
             written = link.one(row)
             row.update(written)
             made.update(written)
-        arrays.update(_arrays(made, self.features))
-        return [arrays[name] for name in self.features.names]
+        for type, names in self.groups:
+            present = [name for name in names if name in made]
+            array = _array_of([made[name] for name in present], type)
+            for i, name in enumerate(present):
+                arrays[name] = array.slice(i, 1)
+        return [arrays[name] for name in self.features]
 
 
 def one_row(entries: Mapping[str, Entry], fitted: Mapping[str, Json], schemas: Sequence[pa.Schema]) -> OneRow:
@@ -66,7 +72,10 @@ def one_row(entries: Mapping[str, Entry], fitted: Mapping[str, Json], schemas: S
             links.append(Link(name, one, entry, fitted[name], schema))
     names = {name for link in links if link.one is not None for name in link.entry.reads() or ()}
     reads = tuple((i, f.name, _read(f.type)) for i, f in enumerate(schemas[0]) if f.name in names)
-    return OneRow(tuple(links), reads, schemas[-1])
+    groups: dict[pa.DataType, list[str]] = {}
+    for field in schemas[-1]:
+        groups.setdefault(field.type, []).append(field.name)
+    return OneRow(tuple(links), reads, tuple(schemas[-1].names), tuple((type, tuple(names)) for type, names in groups.items()))
 
 
 def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any]) -> None:
@@ -80,19 +89,6 @@ def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any]) -> N
             made.pop(name, None)
             arrays[name] = array
             row[name] = _read(array.type)(array[0])
-
-
-def _arrays(made: Row, schema: pa.Schema) -> Frame:
-    """The values that are features as arrays of one. Those of one type are made at once and sliced: a third of the time."""
-    by_type: dict[pa.DataType, list[str]] = {}
-    for field in schema:
-        if field.name in made:
-            by_type.setdefault(field.type, []).append(field.name)
-    frame: Frame = {}
-    for type, names in by_type.items():
-        array = _array_of([made[name] for name in names], type)
-        frame.update((name, array.slice(i, 1)) for i, name in enumerate(names))
-    return frame
 
 
 def _array(value: Any, type: pa.DataType) -> pa.Array:
