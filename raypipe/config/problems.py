@@ -46,9 +46,6 @@ class _Check:
         yield from self._steps(values.get("steps"))
 
     def _slot_component(self, key: str, node: Json) -> Iterator[Problem]:
-        if key == "source" and isinstance(node, dict) and "table" in node:
-            yield from self._value("source.table", node["table"], "str")
-            node = {k: v for k, v in node.items() if k != "table"}
         if node is not None:
             yield from self._component(key, node)
 

@@ -17,7 +17,11 @@ COMPONENTS = ("source", "contract", "model", "cluster", "tracker")
 KEYS = ("name", "source", "contract", "label", "model", "cluster", "tracker", "steps", *SLOTS)
 """What a config may say at its top level."""
 
-SUPPLIED = {"transform": {"label": "label", "entries": "transform"}, "train": {"model": "model", "label": "label"}}
+SUPPLIED = {
+    "ingest": {"source": "source", "contract": "contract"},
+    "transform": {"label": "label", "entries": "transform"},
+    "train": {"model": "model", "label": "label"},
+}
 """Slot -> settings of its step that other keys fill in, and those keys."""
 
 OPTIONAL = {"register": {"name"}}

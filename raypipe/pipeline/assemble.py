@@ -16,6 +16,7 @@ from raypipe.pipeline.node import Node, Pipeline
 INGEST = "raypipe.steps.ingest.Ingest"
 VALIDATE = "raypipe.steps.validate.Validate"
 SLOTS = {
+    "ingest": INGEST,
     "split": "raypipe.steps.split.Split",
     "transform": "raypipe.steps.transform.Transform",
     "train": "raypipe.steps.train.Train",
@@ -25,7 +26,8 @@ SLOTS = {
     "infra_validate": "raypipe.steps.infra_validate.InfraValidate",
     "deploy": "raypipe.steps.deploy.Deploy",
 }
-"""Slot -> the step that it holds, in the order of a model's life. `source` holds an Ingest; `contract` adds the step `validate`."""
+"""Slot -> the step that it holds, in the order of a model's life. The Ingest is the step `source`: the slot `source` says what is taken,
+`ingest` how; `contract` adds the step `validate`."""
 
 TRANSFORM_SETTINGS = ("table",)
 """What stands in the slot `transform` beside the transforms themselves."""
@@ -51,7 +53,7 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
     problems: list[Problem] = []
     raw: dict[str, dict[str, Json]] = {}
     if values.get("source"):
-        raw["source"] = _source(values, search)
+        raw["source"] = _source(values, search, problems)
         if values.get("contract"):
             raw["validate"] = {"_target_": VALIDATE, "contract": values["contract"]}
     if (values.get("split") or {}).get("by"):
@@ -72,23 +74,20 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
     return raw, problems
 
 
-def _source(values: Mapping[str, Any], search: Sequence[Path]) -> dict[str, Json]:
-    source = dict(values["source"])
+def _source(values: Mapping[str, Any], search: Sequence[Path], problems: list[Problem]) -> dict[str, Json]:
+    source, how = dict(values["source"]), {k: v for k, v in (values.get("ingest") or {}).items() if k != "_target_"}
     if shape(source["_target_"], search).canonical == INGEST:
+        if how:
+            problems.append(Problem("ingest", "the source is an Ingest already: write these settings there."))
         return source
-    table = source.pop("table", None)
-    return (
-        {"_target_": INGEST, "source": source}
-        | ({"contract": values["contract"]} if values.get("contract") else {})
-        | ({"table": table} if table else {})
-    )
+    return {"_target_": INGEST, "source": source, **({"contract": values["contract"]} if values.get("contract") else {}), **how}
 
 
 def _model_life(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, dict[str, Json]]:
     life = {
         slot: {"_target_": SLOTS[slot], **(values.get(slot) or {})}
         for slot in SLOTS
-        if slot != "split" and values.get(slot, {}) is not None
+        if slot not in ("ingest", "split") and values.get(slot, {}) is not None
     }
     if not values.get("label"):
         problems.append(Problem("label", "a model but no label: name the column that it is to predict, e.g. label: late."))

@@ -30,8 +30,8 @@ class Pipeline:
     """The common life of a model by slots, and whatever else under `steps`.
 
     Each slot takes a step's dataclass, or None to leave the step out. `transform` maps a name to a transform or to a function of Arrow
-    tables, and may name its input under `table`. The steps of the model's life are there only where a `model` is given.
-    Raises ConfigError with every problem found.
+    tables, and may name its input under `table`; `ingest` holds settings of the Ingest that takes the source. The steps of the model's
+    life are there only where a `model` is given. Raises ConfigError with every problem found.
     """
 
     name: str
@@ -44,6 +44,7 @@ class Pipeline:
         name: str,
         *,
         source: Any = None,
+        ingest: Mapping[str, Any] | None = None,
         contract: Any = None,
         label: str | None = None,
         split: Any = None,
@@ -83,6 +84,7 @@ class Pipeline:
 
 SLOT_NAMES = (
     "source",
+    "ingest",
     "contract",
     "label",
     "split",

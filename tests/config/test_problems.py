@@ -4,7 +4,8 @@ from raypipe.config.problems import problems_of
 
 GOOD = {
     "name": "p",
-    "source": {"_target_": "raypipe.Csv", "path": "d", "table": "rows"},
+    "source": {"_target_": "raypipe.Csv", "path": "d"},
+    "ingest": {"table": "rows", "changed": "replace"},
     "contract": {"_target_": "raypipe.Contract", "columns": {"a": {"type": "int64", "min": 0, "allowed": [1, 2]}}},
     "label": "y",
     "model": {"_target_": "raypipe.Booster", "learning_rate": 1},
@@ -26,7 +27,8 @@ def test_a_good_config_has_none():
 def test_each_is_at_its_key():
     bad = {
         **GOOD,
-        "source": {"_target_": "raypipe.Csv", "table": 3},
+        "source": {"_target_": "raypipe.Csv"},
+        "ingest": {"table": 3},
         "model": {"_target_": 5},
         "transform": {"label": "y"},
         "evaluate": {"slices": "carrier"},
@@ -34,7 +36,7 @@ def test_each_is_at_its_key():
     }
     assert {p.where: p.what for p in problems_of(bad, ())} == {
         "nmae": "unknown. Did you mean 'name'?",
-        "source.table": "found 3, expected text.",
+        "ingest.table": "found 3, expected text or null.",
         "source.path": "missing: Csv needs 'path' (str).",
         "model": "has no _target_: name the import path of a class or function, e.g. _target_: raypipe.Csv.",
         "transform.label": "is set by the key `label` at the top level.",

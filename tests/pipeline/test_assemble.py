@@ -89,3 +89,15 @@ def test_a_function_of_tables_is_a_step(tmp_path: Path):
     made = assemble({"name": "p", "source": SOURCE, "steps": steps}, (tmp_path,))
     assert made.nodes["both"].refs == {"left": "source", "right": "other"}
     assert made.nodes["both"].settings == {"how": "outer"}
+
+
+def test_how_a_source_is_taken_is_said_beside_it(tmp_path):
+    from raypipe.pipeline.assemble import assemble
+
+    values = {"name": "p", "source": {"_target_": "raypipe.Sql", "table": "orders", "url": "sqlite:///o.db"}}
+    node = assemble({**values, "ingest": {"changed": "replace", "table": "mine"}}, (tmp_path,)).nodes["source"]
+    assert node.settings["source"]["table"] == "orders"
+    assert (node.settings["changed"], node.settings["table"]) == ("replace", "mine")
+    whole = {"_target_": "raypipe.Ingest", "source": values["source"]}
+    with pytest.raises(ConfigError, match="ingest: the source is an Ingest already"):
+        assemble({**values, "source": whole, "ingest": {"changed": "replace"}}, (tmp_path,))
