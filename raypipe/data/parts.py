@@ -71,7 +71,7 @@ def cuts(rule: Json) -> tuple[int, int]:
 def words(rule: Json, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Its values as text: integers in decimal, `true` and `false`, dates as 2013-10-01. DataError for other types."""
     type = value_type(column.type)
-    if not (is_text(type) or pa.types.is_integer(type) or pa.types.is_boolean(type) or pa.types.is_date(type)):
+    if not (is_text(type) or any(test(type) for test in (pa.types.is_integer, pa.types.is_boolean, pa.types.is_date, pa.types.is_null))):
         raise DataError(f"column '{name}' is {type_name(column.type)}, the split by {rule['by']} expects string, integer, bool or date")
     # A date64 has a time of day of zero, which its text would show.
     plain = column.cast(type) if pa.types.is_dictionary(column.type) else column

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from raypipe.core.artifact import File, Json, Model, Table
+from raypipe.core.artifact import File, Json, Model, Report, Table
 from raypipe.core.errors import DataError, Problem
 from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Ref, Work
 from raypipe.steps.transform import CHAIN, CODE, EXAMPLES
@@ -28,6 +28,8 @@ class Train:
     """The label's column. Set by the slot `label`."""
     table: Ref[Table] = Ref("transform")
     """The step whose table holds the features."""
+    checked: Ref[Report] | None = field(default=Ref("leak_check"), metadata=NO_IDENTITY)
+    """The report of a LeakCheck that must have passed, where the pipeline has one; only an order, no part of the fingerprint."""
     epochs: int = 5
     """Passes over the training part (for a booster: `model.rounds_per_epoch` trees each); a model that fits at once takes none."""
     seed: int = 0
@@ -50,7 +52,7 @@ class Train:
         unused = () if getattr(kind, "takes_epochs", True) else ("epochs", "early_stopping")
         return {k: v for k, v in settings.items() if k not in unused}
 
-    def check(self, where: str, table: Columns | None = None) -> list[Problem]:
+    def check(self, where: str, table: Columns | None = None, checked: Columns | None = None) -> list[Problem]:
         if self.model is None or self.label is None:
             return [Problem(where, "needs a model and a label.")]
         counts = {"epochs": self.epochs, "checkpoint_every_steps": self.checkpoint_every_steps}
@@ -72,7 +74,7 @@ class Train:
         found = latest(look.store, _checkpoints(fingerprint))
         return f"goes on from {found}" if found else None
 
-    def run(self, work: Work, table: Table) -> Made[Model]:
+    def run(self, work: Work, table: Table, checked: Report | None = None) -> Made[Model]:
         from raypipe.bundle.bundle import save
         from raypipe.bundle.files import digest
         from raypipe.train.fit import fit

@@ -100,6 +100,7 @@ def test_no_rows_have_no_parts():
         (BY_TIME, at("2013-01-01"), "column 'at' is string, the split by time expects a timestamp or a date"),
         (BY_TIME, pa.table({"att": [1]}), "the split reads column 'at', which is not there. Did you mean 'att'?"),
         (BY_HASH, pa.table({"id": [None, "a"]}), "column 'id': 1 of 2 rows are null"),
+        (BY_HASH, pa.table({"id": [None, None]}), "column 'id': 2 of 2 rows are null"),
         (BY_HASH, pa.table({"id": [1.5]}), "column 'id' is float64, the split by hash expects string, integer, bool or date"),
     ],
 )
