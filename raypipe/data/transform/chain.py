@@ -20,10 +20,11 @@ from raypipe.data.transform.hashing import HashEncode, TextHash
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.one_row import OneRow, one_row
 from raypipe.data.transform.scaling import RobustScale, Standardize
+from raypipe.data.transform.scikit import ScikitLearn
 from raypipe.data.transform.target import TargetEncode
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
-_LEARNING = (Standardize, RobustScale, Impute, Clip, QuantileBins, OneHot, Ordinal, Frequency, TargetEncode)
+_LEARNING = (Standardize, RobustScale, Impute, Clip, QuantileBins, OneHot, Ordinal, Frequency, TargetEncode, ScikitLearn)
 KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Function, HashEncode, TextHash, CyclicDate, *_LEARNING)}
 """The kinds of entry that a fitted chain may name."""
 

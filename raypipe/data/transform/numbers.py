@@ -135,6 +135,21 @@ def _same(value: Any) -> Any:
     return value
 
 
+def curved(array: pa.Array, curve: Callable[[Any], Any], by_value: bool) -> pa.Array:
+    """What the curve makes of each value, as float32; null and NaN stay. Unless `by_value` it takes a whole array."""
+    import numpy as np
+
+    found, nulls = values(array)
+    with np.errstate(all="ignore"):
+        out = np.array([v if v != v else curve(v) for v in found.tolist()], np.float64) if by_value else curve(found)
+        return pa.array(out.astype(np.float32), mask=nulls, from_pandas=False)
+
+
+def curved_one(value: Any, curve: Callable[[float], float]) -> float | None:
+    """`curved` of one value."""
+    return None if value is None else c_float(curve(float(value)) if value == value else value).value
+
+
 def filled(array: pa.Array, value: Any, keep: bool) -> pa.Array:
     """The value where there is null or NaN. Unless its type is to be kept, an integer or bool column becomes float64."""
     import pyarrow.compute as pc
@@ -164,7 +179,7 @@ def merge_distinct(states: Sequence[Json]) -> Json:
     import numpy as np
 
     bits = min(state["bits"] for state in states)
-    pairs = [_unpacked(state) for state in states]
+    pairs = [counted(state) for state in states]
     values = _shortened(np.concatenate([values for values, _ in pairs]), bits)
     order = np.argsort(values, kind="stable")
     found, counts = _grouped(values[order], np.concatenate([counts for _, counts in pairs])[order])
@@ -172,11 +187,18 @@ def merge_distinct(states: Sequence[Json]) -> Json:
     return _packed(found, counts, bits) | missing
 
 
+def counted(state: Json) -> tuple[np.ndarray, np.ndarray]:
+    """Sorted distinct values and their counts, of a state of `distinct`."""
+    import numpy as np
+
+    return np.frombuffer(base64.b64decode(state["values"]), "<f8"), np.frombuffer(base64.b64decode(state["counts"]), "<i8")
+
+
 def quantiles(name: str, state: Json, shares: Sequence[float]) -> list[float]:
     """The quantiles at these shares, between two values by a straight line (NumPy's `linear`); DataError where one is not finite."""
     import numpy as np
 
-    values, counts = _unpacked(state)
+    values, counts = counted(state)
     if not len(values):
         raise DataError(f"column '{name}' has no value in the training part ({state['num_nulls']:,} nulls, {state['num_nans']:,} NaN)")
     upto = np.cumsum(counts)
@@ -260,9 +282,3 @@ def _grouped(values: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nda
         return values, counts
     first = np.flatnonzero(np.append(True, values[1:] != values[:-1]))
     return values[first], np.add.reduceat(counts, first)
-
-
-def _unpacked(state: Json) -> tuple[np.ndarray, np.ndarray]:
-    import numpy as np
-
-    return np.frombuffer(base64.b64decode(state["values"]), "<f8"), np.frombuffer(base64.b64decode(state["counts"]), "<i8")
