@@ -19,7 +19,7 @@ import pyarrow as pa
 from claim import Claim, interleaved, main, spread
 
 from raypipe.core.store import Store
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.train.feed import Feed
 from raypipe.train.model import Mlp
 from raypipe.train.rows import Group, Part

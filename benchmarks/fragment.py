@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.store import Store
-from raypipe.data.fragment import read_fragment, write_fragment
+from raypipe.data.fragment.fragment import read_fragment, write_fragment
 
 
 def measure(quick: bool) -> Iterator[Claim]:

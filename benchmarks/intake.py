@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.store import Store
-from raypipe.data.conform import numbered
-from raypipe.data.contract import Column, Contract
-from raypipe.data.intake import Intake, Numbered
+from raypipe.data.contract.contract import Column, Contract
+from raypipe.data.fragment.conform import numbered
+from raypipe.data.ingest.intake import Intake, Numbered
 from raypipe.data.lake.target import Target
 from raypipe.data.source.files import FilePiece, list_files
 from raypipe.data.source.parquet import Parquet

@@ -49,7 +49,7 @@ def taken(folder: Path, servers: str, num: int) -> tuple[float, float, list[floa
     from raypipe.core.ledger import Ledger
     from raypipe.core.place import Place
     from raypipe.core.store import Store
-    from raypipe.data.contract import Column, Contract
+    from raypipe.data.contract.contract import Column, Contract
     from raypipe.data.source.kafka import Kafka
     from raypipe.loop.follow import Follow, Pace, follow
     from raypipe.pipeline.node import Pipeline

@@ -23,7 +23,7 @@ from raypipe.core.artifact import Table
 from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Made, Work
 from raypipe.core.store import Store
-from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
 from raypipe.data.lake.upsert import upsert as upsert_
 from raypipe.data.map import map_fragments
 from raypipe.data.table import TableSchema, fragments, made

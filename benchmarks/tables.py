@@ -19,7 +19,7 @@ from claim import Claim, interleaved, main, ratio, spread
 
 from raypipe.core.artifact import Table
 from raypipe.core.step import Work
-from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.lake.compact import compact
 from raypipe.data.table import TableSchema, fragments, latest, made, read, read_fragments, snapshots
 

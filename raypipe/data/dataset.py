@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING
 
-from raypipe.data.fragment import Fragment, read_row_groups
+from raypipe.data.fragment.fragment import Fragment, read_row_groups
 
 if TYPE_CHECKING:
     import pyarrow as pa
     import ray.data
 
     from raypipe.core.store import Store
-    from raypipe.data.where import Predicate
+    from raypipe.data.where.where import Predicate
 
 
 def dataset(

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
-from raypipe.data.fragment import Fragment, read_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection

@@ -12,7 +12,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
 from raypipe.core.store import Store
-from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
 from raypipe.data.map import map_fragments
 from raypipe.data.types import type_name
 

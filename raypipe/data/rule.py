@@ -74,9 +74,7 @@ def _wrong_group(key: Any = None, validation: Any = None, test: Any = None, salt
 
 
 def _wrong_strata(within: Any = None, cuts: Any = None, **shares: Any) -> list[str]:
-    wrong = (
-        [] if isinstance(within, str) and within else [f"within is {within!r}, expected the name of a column to keep the shares within"]
-    )
+    wrong = [] if isinstance(within, str) and within else [f"within is {within!r}, expected the name of a column to keep the shares within"]
     if not (cuts is None or (isinstance(cuts, dict) and all(map(_is_cut, cuts.values())))):
         wrong.append("cuts: expected value -> two hashes of 16 hexadecimal digits, the first not above the second")
     return wrong + _wrong_group(**shares)

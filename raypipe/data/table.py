@@ -16,8 +16,8 @@ from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.schema import canonical
 from raypipe.core.step import DIGEST, Commit, Look, Made
-from raypipe.data.conform import bare_schema, numbered, stacked
-from raypipe.data.fragment import Fragment, read_fragment, read_row_groups
+from raypipe.data.fragment.conform import bare_schema, numbered, stacked
+from raypipe.data.fragment.fragment import Fragment, read_fragment, read_row_groups
 from raypipe.data.lake import schemas
 from raypipe.data.lake import snapshot as snapshots_
 from raypipe.data.lake.commit import Change, chained, commit
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from raypipe.core.ledger import Ledger
     from raypipe.core.store import Store
-    from raypipe.data.where import Conditions, Predicate
+    from raypipe.data.where.where import Conditions, Predicate
 
 # Threads pay from about here: on two busy cores 12 files of 3 MB took 0.035 s instead of 0.046, but 300 of 64 kB 0.136 instead of 0.108.
 THREADED_BYTES = 16 << 20
@@ -132,7 +132,7 @@ def matching(ledger: Ledger, table: Table, where: Conditions | None) -> Matching
     if not where:
         return Matching(found, None)
     from raypipe.data.lake.prune import pruned
-    from raypipe.data.where import predicate
+    from raypipe.data.where.where import predicate
 
     chosen = predicate(where, TableSchema.from_json(table.schema).arrow)
     return Matching(pruned(found, chosen), chosen)

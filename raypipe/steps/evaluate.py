@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from raypipe.bundle.bundle import Bundle
     from raypipe.core.ledger import Ledger
     from raypipe.core.store import Store
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.evaluate.slices import Sliced
 
 
@@ -99,7 +99,7 @@ class _Score:
 
     def __call__(self, fragment: Fragment) -> Sliced | None:
         from raypipe.bundle.bundle import load
-        from raypipe.data.fragment import read_fragment
+        from raypipe.data.fragment.fragment import read_fragment
         from raypipe.data.split import columns, mask
         from raypipe.evaluate.slices import Sliced
 

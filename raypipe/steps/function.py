@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from raypipe.core.store import Store
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.table import TableSchema
 
 

@@ -54,7 +54,7 @@ class InfraValidate:
         return Made(hashlib.sha256(json.dumps([model.digest, figures["passed"]]).encode()).hexdigest(), figures=figures)
 
     def _test_rows(self, work: Work, table: Table, bundle: Bundle) -> pa.Table:
-        from raypipe.data.fragment import read_fragment
+        from raypipe.data.fragment.fragment import read_fragment
         from raypipe.data.split import columns, mask
         from raypipe.data.table import TableSchema, fragments
 

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem
 from raypipe.core.step import Columns, Look, Made, Work
-from raypipe.data.policy import Policy
+from raypipe.data.ingest.policy import Policy
 
 if TYPE_CHECKING:
-    from raypipe.data.ingest import Intaken, Order
+    from raypipe.data.ingest.ingest import Intaken, Order
     from raypipe.data.source.piece import Limit, New
 
 
@@ -59,7 +59,7 @@ class Ingest:
 
     def observe(self, look: Look) -> Json:
         """The state of the source: a digest of its files' paths, sizes and content; a watermark; offsets."""
-        from raypipe.data.progress import source_state
+        from raypipe.data.ingest.progress import source_state
 
         return source_state(look, self.source, self.contract, self.table_of(look))
 
@@ -76,7 +76,7 @@ class Ingest:
         return self.contract.columns_of() if self.contract is not None else Columns(None)
 
     def run(self, work: Work) -> Made[Table]:
-        from raypipe.data.ingest import take
+        from raypipe.data.ingest.ingest import take
 
         return take(work, self._order(work)).made
 
@@ -93,7 +93,7 @@ class Ingest:
 
     def ahead(self, look: Look, limit: Limit | None = None) -> New:
         """What the source has that the table has not taken, or a part of it of about that size."""
-        from raypipe.data.progress import ahead
+        from raypipe.data.ingest.progress import ahead
 
         return ahead(look, self.source, self.contract, self.table_of(look), limit)
 
@@ -103,12 +103,12 @@ class Ingest:
 
     def batch(self, work: Work, limit: Limit, *, checks_files: bool) -> Intaken:
         """A part of what is new, of about that size."""
-        from raypipe.data.ingest import take
+        from raypipe.data.ingest.ingest import take
 
         return take(work, replace(self._order(work), limit=limit, checks_files=checks_files))
 
     def _order(self, work: Work) -> Order:
-        from raypipe.data.ingest import Order
+        from raypipe.data.ingest.ingest import Order
         from raypipe.data.lake.evolve import NewColumns
         from raypipe.data.lake.partition import layout
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from raypipe.core.store import Store
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.table import TableSchema
     from raypipe.data.transform.chain import Chain, FittedChain, Stage
 
@@ -163,7 +163,7 @@ class _Fit:
         self.__dict__.update(state, stage=replace(state["stage"], chain=loaded))
 
     def __call__(self, fragment: Fragment) -> Json:
-        from raypipe.data.fragment import read_fragment
+        from raypipe.data.fragment.fragment import read_fragment
         from raypipe.data.split import columns, mask
 
         wanted = list(dict.fromkeys([*self.stage.columns, *columns(self.split)]))

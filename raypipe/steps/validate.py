@@ -23,7 +23,7 @@ class Validate:
     """The step whose table is validated."""
 
     def run(self, work: Work, table: Table) -> Made[Report]:
-        from raypipe.data.judgement import findings_of
+        from raypipe.data.contract.judgement import findings_of
 
         findings = findings_of(work, self.contract, table)
         for line in findings["summary"]:

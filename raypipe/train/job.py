@@ -18,7 +18,7 @@ from raypipe.train.rows import Part
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.table import TableSchema
 
 

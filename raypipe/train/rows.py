@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from raypipe.bundle.matrix import Matrix, matrix
 from raypipe.core.errors import DataError
-from raypipe.data.fragment import Fragment, read_row_groups
+from raypipe.data.fragment.fragment import Fragment, read_row_groups
 from raypipe.data.types import value_type
 
 if TYPE_CHECKING:

@@ -17,7 +17,7 @@ from raypipe.core.cluster import Debug
 from raypipe.core.ledger import Ledger
 from raypipe.core.place import Place
 from raypipe.core.store import Store
-from raypipe.data.contract import Column, Contract
+from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.source.csv import Csv
 from raypipe.data.source.kafka import Kafka
 from raypipe.data.source.sql import Sql

@@ -17,7 +17,7 @@ FITS = [
     ({"a": {"min": 1}}, "dict[str, dict[str, float]]"),
     (["a"], "collections.abc.Sequence[str]"),
     ("split", "raypipe.core.step.Ref[raypipe.core.artifact.Table]"),
-    ({"_target_": "x"}, "raypipe.data.contract.Contract | None"),
+    ({"_target_": "x"}, "raypipe.data.contract.contract.Contract | None"),
     (object, "somebody.Thing"),
     (3, "typing.Any"),
     (3, ""),
@@ -33,7 +33,7 @@ MISFITS = [
     ([1], "tuple[int, str]", "a list of a whole number"),
     ([], "dict[str, float]", "a mapping of names to a number"),
     (3, "raypipe.core.step.Ref[raypipe.core.artifact.Table]", "the name of a step"),
-    ("x", "raypipe.data.contract.Contract | None", "a mapping (settings of Contract) or null"),
+    ("x", "raypipe.data.contract.contract.Contract | None", "a mapping (settings of Contract) or null"),
 ]
 
 
@@ -48,7 +48,7 @@ def test_what_does_not(value, annotation: str, expected: str):
 
 
 def test_the_class_a_mapping_stands_for_and_the_annotation_of_elements():
-    assert components("raypipe.data.contract.Contract | None") == ["raypipe.data.contract.Contract"]
-    assert components("dict[str, raypipe.data.contract.Column]") == []
-    assert element("dict[str, raypipe.data.contract.Column] | None") == "raypipe.data.contract.Column"
+    assert components("raypipe.data.contract.contract.Contract | None") == ["raypipe.data.contract.contract.Contract"]
+    assert components("dict[str, raypipe.data.contract.contract.Column]") == []
+    assert element("dict[str, raypipe.data.contract.contract.Column] | None") == "raypipe.data.contract.contract.Column"
     assert (element("list[str]"), element("int")) == ("str", "")

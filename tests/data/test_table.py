@@ -11,7 +11,7 @@ from raypipe.core.artifact import Table
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.data.split import PARTS, rule
 from raypipe.data.table import (
     TableSchema,

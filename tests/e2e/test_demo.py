@@ -13,7 +13,9 @@ STEPS = ["source", "weather", "validate", "split", "labelled", "joined", "transf
 def test_it_shows_every_step_and_an_answer(demo_project: Demo):
     for step in (*STEPS, "infra_validate", "deploy"):
         assert re.search(rf"^  {step} +RUN ", demo_project.output, re.MULTILINE), demo_project.output
-    answer = json.loads(re.search(r"^\$ curl .*\n((?s:.*?)^\})$", demo_project.output, re.MULTILINE)[1])
+    found = re.search(r"^\$ curl .*\n((?s:.*?)^\})$", demo_project.output, re.MULTILINE)
+    assert found, demo_project.output
+    answer = json.loads(found[1])
     (prediction,) = answer["predictions"]
     assert prediction["class"] in ("on time", "late")
     assert 0 < prediction["probability"] < 1

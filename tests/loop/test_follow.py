@@ -13,7 +13,7 @@ import pytest
 
 from raypipe.core.errors import ConfigError, DataError, LeaseHeld
 from raypipe.core.place import Place
-from raypipe.data.progress import taken_files
+from raypipe.data.ingest.progress import taken_files
 from raypipe.data.source.csv import Csv
 from raypipe.data.table import read, snapshots
 from raypipe.loop.follow import Follow, Pace, follow

@@ -14,7 +14,7 @@ import raypipe as rp
 from raypipe.cli.main import main
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.data.table import TableSchema, made, read
 from raypipe.steps.split import Split
 

@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from raypipe.core.store import Store
-from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.split import rule
 from raypipe.data.table import TableSchema
 from raypipe.train.fit import fit

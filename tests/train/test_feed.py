@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.store import Store
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.train import feed as feeding
 from raypipe.train.feed import Feed, pools, prefetched
 from raypipe.train.rows import Group, Part

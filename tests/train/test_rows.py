@@ -5,7 +5,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.store import Store
-from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.split import part_of, rule
 from raypipe.train.rows import Part, survey
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from raypipe.core.artifact import Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Made, Work
-from raypipe.data.conform import bare_schema
+from raypipe.data.fragment.conform import bare_schema
 from raypipe.data.lake import layouts, schemas
 from raypipe.data.lake.current import Current, change_made, operation, require
 from raypipe.data.lake.evolve import Alter, Evolution, altered, layout_problems

@@ -10,7 +10,7 @@ from typing import Any, cast
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.data.conform import FIELD_ID, children, default_text, is_list
+from raypipe.data.fragment.conform import FIELD_ID, children, default_text, is_list
 
 Stats = dict[str, dict[str, Json]]
 """By column: `nulls`, `nans`, `min`, `max`."""

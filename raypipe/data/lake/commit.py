@@ -25,15 +25,15 @@ from sqlalchemy import Connection, select
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Conflict, DataError
-from raypipe.data.conform import columns_digest
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.conform import columns_digest
+from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.fragment.positions import Deletes
 from raypipe.data.lake import catalog, layouts, schemas, statements
 from raypipe.data.lake.catalog import lake, lock
 from raypipe.data.lake.columns import CatalogColumn, Stats, catalog_columns, merged
 from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.snapshot import Mode, Snapshot, foreign, newest_of, refuse_foreign
 from raypipe.data.lake.statements import At
-from raypipe.data.positions import Deletes
 
 Reaches = Callable[[Stats, int], bool]
 """Whether a file with such statistics, of so many rows, may hold rows that a change was computed from."""

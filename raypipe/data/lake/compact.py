@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Table
 from raypipe.core.step import Made, Work
-from raypipe.data.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
 from raypipe.data.lake import schemas
 from raypipe.data.lake.current import change_made, operation, require
 from raypipe.data.map import map_fragments

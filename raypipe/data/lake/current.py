@@ -13,7 +13,7 @@ from raypipe.core.errors import DataError, nearest
 from raypipe.core.ledger import Ledger
 from raypipe.core.schema import canonical
 from raypipe.core.step import Made, Work
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import snapshot as snapshots
 from raypipe.data.lake.snapshot import Mode, Snapshot
 from raypipe.data.table import TableSchema, change_of, changed

@@ -7,7 +7,7 @@ from raypipe.core.errors import DataError
 from raypipe.core.step import Made, Work
 from raypipe.data.lake.current import change_made, operation, require
 from raypipe.data.lake.strike import strike
-from raypipe.data.where import Conditions, predicate
+from raypipe.data.where.where import Conditions, predicate
 
 
 def delete_where(work: Work, name: str, where: Conditions) -> Made[Table]:

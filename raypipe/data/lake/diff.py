@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.query import Queried, quoted, select
 from raypipe.data.types import type_name
 

@@ -12,8 +12,8 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.bounds import LONGEST_BOUND, Stats
-from raypipe.data.conform import (
+from raypipe.data.fragment.bounds import LONGEST_BOUND, Stats
+from raypipe.data.fragment.conform import (
     DEFAULT,
     FIELD_ID,
     LAST_ID,

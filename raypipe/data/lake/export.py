@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import ConfigError, DataError
-from raypipe.data.fragment import Fragment, read_row_groups
+from raypipe.data.fragment.fragment import Fragment, read_row_groups
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:

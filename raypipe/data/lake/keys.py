@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.bounds import Stats
+from raypipe.data.fragment.bounds import Stats
 from raypipe.data.types import type_name, value_type
-from raypipe.data.where import Test, literal_type
+from raypipe.data.where.where import Test, literal_type
 
 pc: Any = pyarrow.compute
 

@@ -14,7 +14,7 @@ from raypipe.data.lake.catalog import lake
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.lake.partition import Key, Layout, Transform
     from raypipe.data.lake.snapshot import Snapshot
     from raypipe.data.lake.statements import At
@@ -35,7 +35,7 @@ def of(connection: Connection, snapshot: Snapshot) -> Layout:
 
 def keys_of(connection: Connection, table_id: int, schema: pa.Schema) -> dict[int, list[Key]]:
     """The keys of each partitioning that the table ever had, by its number; under the names of `schema`."""
-    from raypipe.data.conform import field_id
+    from raypipe.data.fragment.conform import field_id
     from raypipe.data.lake.partition import Key
 
     p = lake["partition_column"].c
@@ -93,7 +93,7 @@ def _set_partitions(connection: Connection, at: At, table_id: int, schema: pa.Sc
         return False
     _end(connection, at, "partition_info", table_id)
     if layout.partition_by:
-        from raypipe.data.conform import field_id
+        from raypipe.data.fragment.conform import field_id
 
         at.catalog_id, number = at.catalog_id + 1, at.catalog_id
         connection.execute(insert(lake["partition_info"]), {"partition_id": number, "table_id": table_id, "begin_snapshot": at.id})

@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError, nearest
-from raypipe.data.conform import children, taken
+from raypipe.data.fragment.conform import children, taken
 from raypipe.data.lake.murmur import bucket_problem, buckets
 from raypipe.data.types import type_name, value_type
-from raypipe.data.where import comparable
+from raypipe.data.where.where import comparable
 
 pc: Any = pyarrow.compute
 

@@ -7,9 +7,9 @@ from functools import cache
 
 import pyarrow as pa
 
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake.partition import Key, layout, texts
-from raypipe.data.where import Predicate, Test
+from raypipe.data.where.where import Predicate, Test
 
 
 def pruned(fragments: Sequence[Fragment], where: Predicate) -> list[Fragment]:

@@ -11,7 +11,7 @@ from sqlalchemy import select
 from raypipe.core import schema as ledger_schema
 from raypipe.core.artifact import Table
 from raypipe.core.step import Made, Work
-from raypipe.data.fragment import Fragment, read_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment
 from raypipe.data.lake import upsert as changes
 from raypipe.data.lake.current import change_made, current, require
 from raypipe.data.lake.evolve import NewColumns

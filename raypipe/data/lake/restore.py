@@ -10,7 +10,7 @@ from raypipe.core import records
 from raypipe.core.artifact import Table
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.step import Commit, Made, Work
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import catalog, layouts, schemas, snapshot
 from raypipe.data.lake.current import change_made, require
 from raypipe.data.table import TableSchema

@@ -15,8 +15,8 @@ from raypipe.data.lake import catalog
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from raypipe.data.bounds import Stats
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.bounds import Stats
+    from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.lake.snapshot import Snapshot
 
 
@@ -39,14 +39,14 @@ def record(connection: Connection, table_id: int, begin_snapshot: int, schema: p
 
 def by_id(stats: Stats, schema: pa.Schema) -> Json:
     """Statistics as the catalog keeps them: by field id, which a new name leaves as it is."""
-    from raypipe.data.conform import field_id
+    from raypipe.data.fragment.conform import field_id
 
     return {str(field_id(column)): stats[column.name] for column in schema if column.name in stats}
 
 
 def by_name(stats: Json, schema: pa.Schema, num_rows: int) -> Stats:
     """The same by the names of a snapshot's columns; of one that was added since the file was written, those of its default."""
-    from raypipe.data.conform import field_id
+    from raypipe.data.fragment.conform import field_id
     from raypipe.data.lake.evolve import stats_of_default
 
     return {column.name: stats.get(str(field_id(column))) or stats_of_default(column, num_rows) for column in schema}

@@ -16,7 +16,7 @@ from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 
 if TYPE_CHECKING:
-    from raypipe.data.fragment import Fragment
+    from raypipe.data.fragment.fragment import Fragment
 
 Mode = Literal["append", "overwrite", "upsert", "replace", "delete", "compact", "restore", "evolve"]
 """What a commit did: `replace` is an overwrite of some partitions, `evolve` a change of the columns alone."""
@@ -148,8 +148,8 @@ def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
 
     DataError where they are not those that were committed: compacted, deleted from or ended by another program.
     """
-    from raypipe.data.fragment import Fragment
-    from raypipe.data.positions import Deletes
+    from raypipe.data.fragment.fragment import Fragment
+    from raypipe.data.fragment.positions import Deletes
 
     made, first_row = [], 0
     for row in _rows(connection, snapshot):

@@ -14,12 +14,12 @@ from sqlalchemy import Connection, delete, desc, func, insert, select, update
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.fragment.positions import Deletes
 from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.columns import CatalogColumn, bound_text
 from raypipe.data.lake.snapshot import Snapshot
-from raypipe.data.positions import Deletes
 
 MANY = 500
 """Numbers in one statement: SQLite and PostgreSQL have limits."""

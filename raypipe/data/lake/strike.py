@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from raypipe.core.step import Work
-from raypipe.data.bounds import Stats
-from raypipe.data.fragment import Fragment, read_fragment
+from raypipe.data.fragment.bounds import Stats
+from raypipe.data.fragment.fragment import Fragment, read_fragment
+from raypipe.data.fragment.positions import Deletes, read_positions, write_deletes
 from raypipe.data.map import map_fragments
-from raypipe.data.positions import Deletes, read_positions, write_deletes
 
 if TYPE_CHECKING:
     import pyarrow as pa

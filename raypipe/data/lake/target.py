@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from raypipe.core.errors import Conflict, DataError
-from raypipe.data.conform import as_type, bare, bare_schema, by_name, filled, numbered
-from raypipe.data.fragment import Fragment, write_fragment
+from raypipe.data.fragment.conform import as_type, bare, bare_schema, by_name, filled, numbered
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.lake import layouts, schemas
 from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems, widens
 from raypipe.data.lake.partition import MAX_PARTITIONS, Layout, folder, ordered, parts, problems

@@ -9,7 +9,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Table
 from raypipe.core.step import Made, Work
-from raypipe.data.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake.current import Current, change_made, current, operation
 from raypipe.data.lake.keys import Keys, keys_of, refuse_bad_keys
 from raypipe.data.lake.snapshot import Snapshot

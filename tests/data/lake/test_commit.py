@@ -17,14 +17,9 @@ from raypipe.core.errors import DataError, LedgerError
 from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Work
 from raypipe.core.store import Store
-from raypipe.data.conform import numbered
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.conform import numbered
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.data.lake.columns import catalog_columns, catalog_type
-from raypipe.data.lake.compact import compact
-from raypipe.data.lake.deletes import delete_where
-from raypipe.data.lake.restore import restore
-from raypipe.data.lake.upsert import append, upsert
-from raypipe.data.lake.upsert import replace as overwrite_partitions
 from raypipe.data.table import TableSchema, fragments, latest, made, names, read, snapshots
 
 

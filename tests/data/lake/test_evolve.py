@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.data.conform import bare_schema, by_name, constant, default_of, field_id, numbered, parsed
+from raypipe.data.fragment.conform import bare_schema, by_name, constant, default_of, field_id, numbered, parsed
 from raypipe.data.lake.evolve import Alter, NewColumns, altered, between, for_append, last_id, stats_as, widens
 
 NOW = numbered(

@@ -10,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from raypipe.core.errors import ConfigError, DataError
-from raypipe.data.fragment import write_fragment
+from raypipe.data.fragment.fragment import write_fragment
 from raypipe.data.lake.export import iceberg_schema, to_iceberg, to_parquet
 
 ROWS = pa.table(

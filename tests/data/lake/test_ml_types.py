@@ -11,7 +11,7 @@ import pyarrow.compute
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.data.fragment import read_fragment
+from raypipe.data.fragment.fragment import read_fragment
 from raypipe.data.lake.alter import alter
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where

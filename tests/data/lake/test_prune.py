@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
 from raypipe.core.store import Store
-from raypipe.data import fragment as fragment_
-from raypipe.data.fragment import read_fragment, read_row_groups
+from raypipe.data.fragment import fragment as fragment_
+from raypipe.data.fragment.fragment import read_fragment, read_row_groups
 from raypipe.data.lake.alter import alter
 from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.evolve import Alter
@@ -22,7 +22,7 @@ from raypipe.data.lake.prune import pruned
 from raypipe.data.lake.target import target
 from raypipe.data.lake.upsert import append
 from raypipe.data.table import TableSchema, fragments, latest, matching, read, to_dataset
-from raypipe.data.where import predicate
+from raypipe.data.where.where import predicate
 
 HOURS = st.integers(-100, 100).map(lambda h: datetime.datetime(2020, 1, 1, 22, tzinfo=datetime.UTC) + datetime.timedelta(hours=h))
 DAYS = HOURS.map(lambda moment: moment.date())

@@ -9,7 +9,7 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.core.step import Look
-from raypipe.data.fragment import read_fragment, write_fragment
+from raypipe.data.fragment.fragment import read_fragment, write_fragment
 from raypipe.data.source.binary import Binary
 from raypipe.data.source.images import Images
 from raypipe.data.source.location import Location

@@ -10,7 +10,7 @@ from raypipe.code.closure import closure
 from raypipe.code.recorded import UserCode, record
 from raypipe.core.errors import DataError
 from raypipe.core.step import Look
-from raypipe.data.progress import ingest_key
+from raypipe.data.ingest.progress import ingest_key
 from raypipe.data.source.piece import NOTHING, Batch, Limit, Progress
 from raypipe.data.source.python import PythonSource
 

@@ -4,8 +4,10 @@ from raypipe.core.step import Columns
 from raypipe.data.transform.encoding import OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Function, Select
 from raypipe.data.transform.flow import check, columns_after
+from raypipe.data.transform.hashing import HashEncode
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.scaling import Standardize
+from raypipe.data.transform.target import TargetEncode
 
 FLIGHTS = Columns(
     ("carrier", "distance", "arr_delay", "late"),
@@ -81,3 +83,19 @@ def test_behind_one_hot_its_own_columns_may_be_named_and_no_others():
 def test_of_an_unknown_table_only_the_settings_are_judged():
     assert told({"scale": Standardize(["whatever"])}, Columns(None)) == []
     assert told({"scale": Standardize([])}, Columns(None)) == ["transform.scale: columns is empty, expected at least one column name"]
+
+
+def test_columns_that_settings_name_stand_in_the_place_of_those_they_are_made_of():
+    after = columns_after({"out": Drop(["arr_delay"]), "hash": HashEncode(["carrier"], 2), "scale": Standardize(["carrier#1"])}, FLIGHTS)
+    assert after.names == ("carrier#0", "carrier#1", "distance")
+    assert after.types == {"carrier#0": "int8", "carrier#1": "float32", "distance": "int64"}
+    texts = told({"out": Drop(["arr_delay"]), "hash": HashEncode(["carrier"], 2), "few": Select(["carrier#2", "distance"])})
+    assert texts == ["transform.few: no column 'carrier#2'. Did you mean 'carrier#0'?"]
+
+
+def test_a_key_is_a_column_like_any_other():
+    texts = told({"mean": TargetEncode(["carrier"], ["flight", "arr_delay"]), "out": Drop(["arr_delay"])})
+    assert texts == [
+        "transform.mean: no column 'flight'. Valid: arr_delay, carrier, distance.",
+        "transform.mean: 'arr_delay' is known only afterwards (by the contract): it cannot be an input of the model.",
+    ]

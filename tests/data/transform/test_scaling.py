@@ -1,4 +1,4 @@
-"""The fitted transforms: what they learn, what they make of unseen and missing values, what they refuse."""
+"""Scaling: what is learnt, what becomes of missing values, what is refused, in the settings of any fitted transform too."""
 
 import math
 
@@ -7,10 +7,11 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import DataError
+from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.chain import Chain
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.imputing import Impute
-from raypipe.data.transform.scaling import Standardize
+from raypipe.data.transform.scaling import RobustScale, Standardize
 
 NAN = float("nan")
 
@@ -63,6 +64,12 @@ def test_a_column_that_never_varies_is_scaled_by_one_and_said(value):
         (OneHot(["x"], min_count=2), ["a", "b"], "no category with 2 rows or more"),
         (OneHot(["x"], max_categories=2), ["a", "b", "c"], "column 'x' has 3 categories, max_categories is 2"),
         (Ordinal(["y"]), ["a"], "no column 'y'"),
+        (RobustScale(["x"]), [None, NAN], "no value in the training part"),
+        (RobustScale(["x"]), [math.inf, math.inf, 1.0], "infinite quantile"),
+        (RobustScale(["x"]), [-1.7e308, -1.7e308, 1.7e308, 1.7e308], "too far apart to scale by"),
+        (Clip(["x"], 0), ["a"], "column 'x' is string, expected a number"),
+        (QuantileBins(["x"]), ["a"], "column 'x' is string, expected a number"),
+        (QuantileBins(["x"]), [None, NAN], "no value in the training part"),
     ],
 )
 def test_what_cannot_be_learnt_is_refused(entry, values, text):
@@ -81,64 +88,38 @@ def test_what_cannot_be_learnt_is_refused(entry, values, text):
         (OneHot(["x"], min_count=0), "min_count is 0"),
         (OneHot(["x"], max_categories=0), "max_categories is 0"),
         (Frequency([]), "columns is empty"),
+        (Clip(["x"]), "no bound is given"),
+        (Clip(["x"], 2, 1), "low is 2, high is 1"),
+        (Clip(["x"], NAN), "low is nan, expected a finite number"),
+        (Clip(["x"], 1, quantiles=[0.1, 0.9]), "low and quantiles: give one of them"),
+        (Clip(["x"], quantiles=[0.9, 0.1]), "expected two shares in order"),
+        (QuantileBins(["x"], 1), "num_bins is 1, expected 2 to 10,000"),
     ],
 )
 def test_bad_settings_are_told(entry, text):
     assert text in "\n".join(entry.problems())
 
 
-@pytest.mark.parametrize(
-    ("with_", "values", "type", "expected"),
-    [
-        ("mean", [1, None, 4], pa.int64(), [1.0, 2.5, 4.0]),
-        ("median", [1.0, NAN, None, 7.0, 9.0], pa.float32(), [1.0, 7.0, 7.0, 7.0, 9.0]),
-        ("median", [4, 1, None, 3, 2], pa.int16(), [4.0, 1.0, 2.5, 3.0, 2.0]),
-    ],
-)
-def test_impute_fills_what_is_missing(with_, values, type, expected):
-    rows = column(values, type)
-    found = learn(Impute(["x"], with_), rows).apply(rows)["x"]
-    assert found.to_pylist() == expected
-    assert found.type == (type if pa.types.is_floating(type) else pa.float64())
+def test_robust_scale_is_scikit_learns():
+    from sklearn.preprocessing import RobustScaler
+
+    values = np.random.default_rng(1).standard_cauchy(999)
+    found = learn(RobustScale(["x"]), column(values)).apply(column(values))["x"].to_numpy()
+    np.testing.assert_allclose(found, RobustScaler().fit_transform(values[:, None])[:, 0], rtol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("value", "values", "type"), [("?", ["a", None], pa.string()), (0, [5, None], pa.int8()), (False, [True, None], pa.bool_())]
-)
-def test_a_constant_keeps_the_type(value, values, type):
-    rows = column(values, type)
-    found = learn(Impute(["x"], "constant", value), rows).apply(rows)["x"]
-    assert (found.to_pylist(), found.type) == ([values[0], value], type)
+def test_robust_scale_leaves_missing_values_and_takes_infinite_ones():
+    rows = column([1.0, 2.0, 3.0, 4.0, math.inf, None, NAN], pa.float64())
+    chain = learn(RobustScale(["x"]), rows)
+    assert chain.fitted["e"]["x"] == {"median": 3.0, "scale": 2.0, "constant": False, "bits": 52}
+    found = chain.apply(rows)["x"].to_pylist()
+    assert found[:6] == [-1.0, -0.5, 0.0, 0.5, math.inf, None]
+    assert math.isnan(found[6])
 
 
-def test_a_dictionary_becomes_its_values_where_it_is_filled():
-    rows = pa.table({"x": pa.array(["a", None]).dictionary_encode()})
-    assert learn(Impute(["x"], "constant", "?"), rows).apply(rows)["x"].type == pa.string()
-
-
-def test_one_hot_names_and_sorts_its_columns():
-    rows = pa.table({"a": [1, 2], "carrier": ["UA", "AA"], "z": [True, None]})
-    out = learn(OneHot(["carrier", "z"]), rows).apply(rows)
-    assert out.to_pydict() == {"a": [1, 2], "carrier=AA": [0, 1], "carrier=UA": [1, 0], "z=true": [1, 0]}
-    assert out.schema.field("carrier=AA").type == pa.uint8()
-
-
-def test_unseen_rare_and_missing_categories_are_all_zeros():
-    chain = learn(OneHot(["x"], min_count=2), column(["a", "a", "b"]))
-    assert chain.apply(column(["a", "b", "new", None])).to_pydict() == {"x=a": [1, 0, 0, 0]}
-
-
-@pytest.mark.parametrize("encode", [False, True])
-def test_ordinal_and_frequency(encode):
-    rows = column(["b", "a", "b", None])
-    asked = column(["a", "b", "c", None])
-    if encode:
-        rows, asked = (t.set_column(0, "x", t["x"].dictionary_encode()) for t in (rows, asked))
-    assert learn(Ordinal(["x"]), rows).apply(asked)["x"].to_pylist() == [0, 1, -1, -1]
-    assert learn(Frequency(["x"]), rows).apply(asked)["x"].to_pylist() == [0.25, 0.5, 0.0, 0.0]
-
-
-def test_two_columns_of_one_name_are_refused():
-    rows = pa.table({"x": ["a"], "x=a": [1]})
-    with pytest.raises(DataError, match="two columns would be named 'x=a'"):
-        learn(OneHot(["x"]), rows)
+def test_quartiles_at_one_value_are_said():
+    chain = learn(RobustScale(["x"]), column([5, 5, 5, 9]))
+    assert chain.notes() == []
+    chain = learn(RobustScale(["x"]), column([5, 5, 5, 5, 9]))
+    assert chain.notes() == ["e: column 'x' has both quartiles at one value: its scale is 1"]
+    assert chain.apply(column([9]))["x"].to_pylist() == [4.0]
