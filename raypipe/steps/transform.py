@@ -135,6 +135,27 @@ def load_functions(entries: Mapping[str, Any], recorded: Mapping[str, Json]) -> 
     }
 
 
+def _refuse_moved(split: Json, rows: pa.Table, features: pa.Table) -> None:
+    """A row's part is told by columns of the split, here and behind: changed ones would put rows of one part into another."""
+    from raypipe.data.split import columns
+
+    for name in columns(split):
+        if name in features.column_names and not _is_same(features.column(name), rows.column(name)):
+            raise DataError(
+                f"the transform changes column '{name}', by which the rows are split into parts: from here on a row of one part would be "
+                "taken for one of another. Split by another column, or let a function copy it first and transform the copy."
+            )
+
+
+def _is_same(made: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
+    import pyarrow as pa
+
+    try:
+        return made.equals(before) or (made.type != before.type and made.cast(before.type).equals(before))
+    except pa.ArrowException:
+        return False
+
+
 def _inputs(fitted: FittedChain, parts: list[Fragment]) -> list[Json]:
     """The columns that a request must bring: name, Arrow type, and whether null was ever seen in them."""
     from raypipe.data.types import type_name
@@ -183,6 +204,7 @@ class _Apply:
 
     def __call__(self, rows: pa.Table) -> tuple[pa.Table, Json]:
         features = self._loaded().apply(rows)
+        _refuse_moved(self.split, rows, features)
         around = [n for n in rows.column_names if n not in features.column_names]
         for name in around:
             features = features.append_column(rows.schema.field(name), rows.column(name))

@@ -56,6 +56,17 @@ def test_a_function_of_the_users_in_the_transform(fresh: Path, capsys: pytest.Ca
     assert rp.model("churn").transform(row)["years"].to_pylist() == [2.0]
 
 
+def test_a_column_that_tells_a_rows_part_is_not_changed(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    path = fresh / "conf" / "churn.yaml"
+    path.write_text(path.read_text().replace("key: customer_id", "key: months"))
+    assert main(["run", "cluster=debug"]) == 1
+    assert "the transform changes column 'months', by which the rows are split into parts" in capsys.readouterr().err
+    path.write_text(path.read_text().replace("columns: [age, months, calls_per_month]}", "columns: [age, calls_per_month]}"))
+    assert main(["run", "cluster=debug"]) in (0, 3)
+    made, raw = rp.table("churn.transform"), rp.table("churn.source").to_arrow()
+    assert made.to_arrow()["months"].equals(raw["months"])
+
+
 def test_an_unknown_column(fresh: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["check", "transform.scale.columns=[aeg]"]) == 2
     assert "Did you mean 'age'?" in capsys.readouterr().err
