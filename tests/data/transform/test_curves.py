@@ -18,8 +18,8 @@ def test_counts_weigh_as_rows_do():
     from scipy.stats import yeojohnson
 
     learnt = curves.power("x", state(values), {"method": "yeo-johnson", "standardize": True})
-    made, exponent = yeojohnson(values)
-    assert learnt["exponent"] == pytest.approx(exponent, abs=1e-5)
+    made, exponent = map(np.asarray, yeojohnson(values))
+    assert learnt["exponent"] == pytest.approx(float(exponent), abs=1e-5)
     assert learnt["mean"] == pytest.approx(made.mean(), rel=1e-5)
 
 
@@ -40,7 +40,7 @@ def test_quantiles_of_one_value_share_the_middle():
     curve = curves.quantile_of([0.0, 1.0, 1.0, 1.0, 5.0], [0.0, 0.25, 0.5, 0.75, 1.0], normal=False)
     assert [curve(v) for v in (-1.0, 0.5, 1.0, 3.0, 9.0)] == [0.0, 0.125, 0.5, 0.875, 1.0]
     scores = curves.quantile_of([0.0, 1.0], [0.0, 1.0], normal=True)
-    assert scores(-math.inf) == -scores(math.inf) == pytest.approx(-5.199337582)
+    assert (scores(-math.inf), scores(math.inf)) == (pytest.approx(-5.199337582), pytest.approx(5.199337582))
 
 
 def test_edges_are_inside_of_what_was_seen():

@@ -90,7 +90,7 @@ def test_columns_that_settings_name_stand_in_the_place_of_those_they_are_made_of
     assert after.names == ("carrier#0", "carrier#1", "distance")
     assert after.types == {"carrier#0": "int8", "carrier#1": "float32", "distance": "int64"}
     texts = told({"out": Drop(["arr_delay"]), "hash": HashEncode(["carrier"], 2), "few": Select(["carrier#2", "distance"])})
-    assert texts == ["transform.few: no column 'carrier#2'. Did you mean 'carrier#0'?"]
+    assert texts == ["transform.few: no column 'carrier#2'. Did you mean 'carrier#1'?"]
 
 
 def test_a_key_is_a_column_like_any_other():
