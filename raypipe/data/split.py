@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -62,12 +63,12 @@ def rule(by: str, **settings: Any) -> Json:
 
 
 def columns(rule: Json) -> tuple[str, ...]:
-    """The columns that the rule reads."""
+    """The columns that tell a row's part: who keeps them keeps the parts."""
     if rule["by"] == "time":
         return (rule["on"],)
     if rule["by"] == "given":
         return (rule["column"],)
-    within = (rule["within"],) if rule["by"] == "stratified" else ()
+    within = (rule["within"],) if "cuts" in rule else ()
     return tuple(dict.fromkeys([*key_columns(rule), *within]))
 
 
@@ -91,16 +92,16 @@ def counts(rule: Json, table: pa.Table) -> dict[str, int]:
     return found.counts()
 
 
-def require(rule: Json, table: pa.Table) -> None:
-    """DataError where a column of the rule is not there."""
-    for name in columns(rule):
+def require(names: Sequence[str], table: pa.Table) -> None:
+    """DataError where a column that the split reads is not there."""
+    for name in names:
         if name not in table.column_names:
             raise DataError(f"the split reads column '{name}', which is not there.{nearest(name, table.column_names)}")
 
 
 def _codes(rule: Json, table: pa.Table) -> np.ndarray:
     """The place of each row's part in PARTS, int8 [rows]; 3 where it belongs to none."""
-    require(rule, table)
+    require(columns(rule), table)
     if not any(table.column(name).null_count for name in columns(rule)):
         found = codes(rule, table)
         if not (found == UNKNOWN).any():

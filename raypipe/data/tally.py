@@ -76,13 +76,19 @@ class Tally:
             raise DataError("\n".join(told))
 
 
+def counted(rule: Json) -> tuple[str, ...]:
+    """The columns that a tally reads: those that tell the part, and that of the strata."""
+    return tuple(dict.fromkeys([*columns(rule), *([rule["within"]] if rule["by"] == "stratified" else [])]))
+
+
 def tally(rule: Json, table: pa.Table) -> Tally:
     """Of a table in memory. DataError where a column of the rule is not there or of a type that it cannot be."""
     import numpy as np
 
-    require(rule, table)
-    nulls = Counter({name: n for name in columns(rule) if (n := table.column(name).null_count)})
-    rows = table.select(list(columns(rule))).drop_null() if nulls else table
+    names = counted(rule)
+    require(names, table)
+    nulls = Counter({name: n for name in names if (n := table.column(name).null_count)})
+    rows = table.select(list(names)).drop_null() if nulls else table
     found = codes(rule, rows)
     about = rule.get("column", rule.get("within"))
     unknown = Counter(_values(rule, about, rows.filter(pa.array(found == UNKNOWN)))) if about and (found == UNKNOWN).any() else Counter()

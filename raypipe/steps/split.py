@@ -67,13 +67,13 @@ class Split:
         return rule(self.by, **{name: getattr(self, name) for name in SETTINGS[self.by] if name != "cuts"})
 
     def check(self, where: str, table: Columns | None = None, validated: Columns | None = None) -> list[Problem]:
-        from raypipe.data.split import columns
+        from raypipe.data.tally import counted
 
         name = {"time": "on", "given": "column"}.get(self.by, "key")
         if getattr(self, name) is None:
             return [Problem(f"{where}.{name}", f"a split by {self.by} needs the name of a column.")]
         try:
-            reads = columns(self.rule())
+            reads = counted(self.rule())
         except ConfigError as error:
             return [Problem(where, str(error))]
         if table is None or table.names is None:
@@ -85,14 +85,13 @@ class Split:
         return table
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
-        from raypipe.data.split import columns
         from raypipe.data.table import TableSchema, fragments, read_batches, restated
-        from raypipe.data.tally import tally_of
+        from raypipe.data.tally import counted, tally_of
 
         parts = fragments(work.ledger, table)
 
         def pieces() -> Iterator[pa.Table]:
-            for piece in read_batches(work.store, parts, list(columns(rule))):
+            for piece in read_batches(work.store, parts, list(counted(rule))):
                 work.alive()
                 yield piece
 

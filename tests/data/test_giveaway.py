@@ -123,3 +123,13 @@ def test_counts_are_added_up_piece_by_piece(store, monkeypatch):
     whole = told(store, table, ["x"], pieces=40)
     monkeypatch.setattr(page, "STATE_BYTES", 1)
     assert told(store, table, ["x"], pieces=40) == whole
+
+
+def test_ray_tasks_count_the_same(store, ray_cluster):
+    rng = np.random.default_rng(1)
+    table = pa.table(
+        {"y": rng.random(6000) < 0.3, "x": rng.normal(size=6000), "t": rng.choice(["a", "b"], 6000), "row": np.arange(6000) // 2}
+    )
+    parts = [write_fragment(store, f"t/{n}.parquet", table.slice(n * 2000, 2000)) for n in range(3)]
+    asked = Asked(store, RULE, "y", ("x", "t"))
+    assert giveaways(asked, parts, inline=False) == giveaways(asked, parts, inline=True)

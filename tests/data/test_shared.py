@@ -84,3 +84,10 @@ def test_equal_values_have_equal_hashes(values):
     hashes = hashed(pa.chunked_array([values[:2], values[2:]], pa.array(values).type))
     assert hashes[0] == hashes[3]
     assert len(np.unique(hashes)) == 3
+
+
+def test_ray_tasks_find_the_same(store, ray_cluster):
+    tables = [rows(list(range(n, n + 90)), ["train", "test", "validation"] * 30) for n in (0, 40, 80)]
+    parts = [write_fragment(store, f"t/{n}.parquet", table) for n, table in enumerate(tables)]
+    sought = Sought(store, GIVEN, ("id",), False)
+    assert shared(sought, parts, inline=False) == shared(sought, parts, inline=True)

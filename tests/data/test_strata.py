@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
 from raypipe.data.parts import hashes
-from raypipe.data.split import mask, part_of, rule
+from raypipe.data.split import columns, mask, part_of, rule
 from raypipe.data.strata import cuts
 from raypipe.data.tally import tally, tally_of
 
@@ -61,6 +61,11 @@ def test_equal_keys_of_a_value_stay_together():
     by_key = dict(zip(table["id"].to_pylist(), part_of(the_rule, table).to_pylist(), strict=True))
     assert part_of(the_rule, table).to_pylist() == [by_key[key] for key in table["id"].to_pylist()]
     assert 36 <= tally(the_rule, table).parts[2] <= 40
+
+
+def test_only_cuts_need_the_column_of_the_strata_later():
+    assert (columns(PLAIN), columns(exact(rows(a=9, b=9)))) == (("id",), ("id", "y"))
+    assert part_of(PLAIN, rows(a=9).select(["id"])) == part_of(PLAIN, rows(a=9))
 
 
 def test_few_rows_move_when_data_grows():
