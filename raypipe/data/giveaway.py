@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
@@ -103,9 +104,11 @@ def can_be_told(type: pa.DataType) -> bool:
 def giveaways(asked: Asked, fragments: Sequence[Fragment], inline: bool) -> list[Giveaway]:
     """Of each column, in the order asked for. DataError where the label has one value only, or more than 20. Reads the columns twice; the
     driver holds 64 kB for a column and a class, and as much for each of some fragments."""
-    seen = map_fragments(_See(asked), fragments, inline=inline)
-    classes = _classes(asked.label, seen)
-    bins = [_bins([state.columns[i] for state in seen]) for i in range(len(asked.columns))]
+    seen = _Look(set(), [])
+    for piece in _chunks(fragments, len(asked.columns) * NUM_BINS * 16):
+        seen = reduce(_Look.__add__, map_fragments(_See(asked), piece, inline=inline), seen)
+    classes = _classes(asked.label, seen.labels)
+    bins = [_bins(column) for column in seen.columns]
     counts: list[Any] = [0] * len(bins)
     for piece in _chunks(fragments, sum(map(len, bins)) * len(classes) * 16):
         for state in map_fragments(_Count(asked, tuple(bins), tuple(classes)), piece, inline=inline):
@@ -124,16 +127,38 @@ def area(positives: np.ndarray, negatives: np.ndarray) -> float | None:
 
 @dataclass(frozen=True)
 class _Seen:
+    """A column's values and how often each is there; where they are many, points of its distribution."""
+
     points: Any
     weights: Any
     exact: bool
     ordered: bool
 
+    def __add__(self, other: _Seen) -> _Seen:
+        import numpy as np
+
+        exact = self.exact and other.exact
+        points, place = np.unique(np.concatenate([self.points, other.points]), return_inverse=True)
+        weights = np.bincount(place, weights=np.concatenate([self.weights, other.weights])).astype(np.int64)
+        if exact and len(points) <= NUM_BINS:
+            return _Seen(points, weights, True, self.ordered)
+        if not self.ordered:
+            return _Seen(points[:0], weights[:0], False, False)
+        if len(points) > 4 * NUM_BINS:
+            total, points = weights.sum(), quantile_edges(points, weights, 2 * NUM_BINS)
+            weights = np.full(len(points), max(1, total // len(points)))
+        return _Seen(points, weights, False, True)
+
 
 @dataclass(frozen=True)
 class _Look:
-    labels: list[str]
+    labels: set[str]
     columns: list[_Seen]
+
+    def __add__(self, other: _Look) -> _Look:
+        labels = self.labels | other.labels if len(self.labels) <= MANY_CLASSES else self.labels
+        columns = [a + b for a, b in zip(self.columns, other.columns, strict=True)] if self.columns else other.columns
+        return _Look(labels, columns)
 
 
 @dataclass(frozen=True)
@@ -151,7 +176,7 @@ class _See:
     def __call__(self, fragment: Fragment) -> _Look:
         rows, _ = self.asked.rows(fragment)
         labels = _labels(rows.column(self.asked.label)).unique().slice(0, MANY_CLASSES + 1).to_pylist()
-        return _Look(labels, [_seen(*_values(rows.column(name))) for name in self.asked.columns])
+        return _Look(set(labels), [_seen(*_values(rows.column(name))) for name in self.asked.columns])
 
 
 @dataclass(frozen=True)
@@ -216,19 +241,14 @@ def _seen(values: np.ndarray, missing: np.ndarray, ordered: bool) -> _Seen:
     return _Seen(np.sort(sample)[places], np.full(len(places), max(1, len(present) // NUM_POINTS)), False, ordered)
 
 
-def _bins(states: Sequence[_Seen]) -> _Bins:
-    import numpy as np
-
-    ordered = states[0].ordered
-    points, weights = (np.concatenate([getattr(state, name) for state in states]) for name in ("points", "weights"))
-    values = np.unique(points)
-    if all(state.exact for state in states) and len(values) <= NUM_BINS:
-        return _Bins(values, True, ordered)
-    return _Bins(quantile_edges(points, weights, NUM_BINS) if ordered else None, False, ordered)
+def _bins(seen: _Seen) -> _Bins:
+    if seen.exact:
+        return _Bins(seen.points, True, seen.ordered)
+    return _Bins(quantile_edges(seen.points, seen.weights, NUM_BINS) if seen.ordered else None, False, seen.ordered)
 
 
-def _classes(label: str, states: Sequence[_Look]) -> list[str]:
-    found = sorted({value for state in states for value in state.labels})
+def _classes(label: str, labels: set[str]) -> list[str]:
+    found = sorted(labels)
     if not 2 <= len(found) <= MANY_CLASSES:
         many = f"more than {MANY_CLASSES} values" if found[MANY_CLASSES:] else f"{len(found)} value{'s' if len(found) != 1 else ''}"
         raise DataError(

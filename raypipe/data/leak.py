@@ -32,14 +32,14 @@ def leaks(
     columns: Sequence[str] | None,
     bounds: Bounds,
 ) -> dict[str, Json]:
-    """`passed`, `rules` (each with `rule`, `figure`, `bound`, `passed`, `words` and what was found), `summary` (lines). None for `rows` or
-    `columns` means all of them. DataError where the table has no split, or a column is not there."""
+    """`passed`, `rules` (each with `rule`, `figure`, `bound`, `passed`, `words` and what was found), `summary` (lines). None for `rows`
+    means all but the keys, for `columns` all but the label. DataError where the table has no split, or a column is not there."""
     schema, parts = TableSchema.from_json(table.schema), fragments(work.ledger, table)
     if schema.split is None:
         raise DataError(f"{work.step}: table {table.name} has no split, so it has no parts that could share anything; let it read a split.")
     label = label or schema.label
     _refuse_missing(work, schema, [*(rows or ()), *keys, *(columns or ()), *([label] if label else [])])
-    chosen = tuple(schema.arrow.names if rows is None else rows)
+    chosen = tuple(name for name in schema.arrow.names if name not in keys) if rows is None else tuple(rows)
     rules = _shared_rules("rows", chosen, bounds.max_shared_rows, _look(work, schema, chosen, True, parts)) if chosen else []
     for key in keys:
         rules += _shared_rules("key", (key,), bounds.max_shared_keys, _look(work, schema, (key,), False, parts))

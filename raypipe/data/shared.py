@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
     from raypipe.core.store import Store
 
-MOST_ROWS = 16_000_000
-"""Of which the driver holds 12 bytes each at once; a larger table is read once more for each further so many."""
+MOST_ROWS = 8_000_000
+"""Which the driver adds up at once, with about 55 bytes each; a larger table is read once more for each further so many."""
 MISSING = 0x9E3779B97F4A7C15
 """What stands for a null; NaN, whatever its bits, is one value."""
 
@@ -77,7 +77,7 @@ def shared(sought: Sought, fragments: Sequence[Fragment], inline: bool) -> list[
     """For each two parts what they share. Contents are told apart by 64 bits of hash: of n rows two different ones pass for equal with a
     chance of about n^2 / 2^65 (40 million: 1 in 20,000). Examples are proved by their values.
 
-    One read of the columns for each 16 million rows, and one more where something is shared.
+    One read of the columns for each 8 million rows, and one more where something is shared.
     """
     import numpy as np
 

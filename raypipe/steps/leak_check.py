@@ -24,7 +24,7 @@ class LeakCheck:
     label: str | None = None
     """The label's column; null: what the table says is its label."""
     rows: list[str] | None = None
-    """Columns by whose content two rows are the same row; null: all of them, []: no rows are looked for."""
+    """Columns by whose content two rows are the same row; null: all but the keys, []: no rows are looked for."""
     keys: list[str] = field(default_factory=list)
     """Columns of which no value should be in two parts, such as a customer's number; a row without a value has no key."""
     suspects: list[str] | None = None

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
@@ -39,6 +39,7 @@ def test_l_infinity_by_hand():
     assert l_infinity([1, 0], [0, 5]) == 1
 
 
+@settings(deadline=None)
 @given(BINS)
 def test_what_holds_for_any_counts(counts):
     p, q = counts
@@ -66,6 +67,7 @@ def test_a_bin_ends_with_its_edge_and_nan_has_its_own():
     assert bin_counts([1, 2, 3], np.array([1, 2]), counts=[5, 6, 7]).tolist() == [5, 6, 7, 0]
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-50, 50), min_size=1, max_size=60), st.integers(2, 12), st.integers(0, 60))
 def test_pieces_add_up_and_values_with_counts_are_the_values(values, num_bins, at):
     edges = quantile_edges(values, num_bins=num_bins)

@@ -6,7 +6,7 @@ from decimal import Decimal
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
@@ -31,6 +31,7 @@ def test_the_area_by_hand():
     assert area(np.array([0, 0]), np.array([1, 2])) is None
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(-3, 3), st.booleans()), min_size=2, max_size=50).filter(lambda v: len({y for _, y in v}) == 2))
 def test_the_area_is_scikit_learns(values):
     x, y = np.array([v for v, _ in values]), np.array([v for _, v in values])
@@ -123,6 +124,15 @@ def test_counts_are_added_up_piece_by_piece(store, monkeypatch):
     whole = told(store, table, ["x"], pieces=40)
     monkeypatch.setattr(page, "STATE_BYTES", 1)
     assert told(store, table, ["x"], pieces=40) == whole
+
+
+def test_many_pieces_of_many_values_stay_within_the_error(store, monkeypatch):
+    rng = np.random.default_rng(5)
+    y = rng.random(60_000) < 0.3
+    table = pa.table({"y": y, "x": rng.standard_t(1, size=60_000) + y})
+    monkeypatch.setattr(page, "STATE_BYTES", 1)
+    one = told(store, table, ["x"], pieces=50)["x"]
+    assert abs(one.by_order - roc_auc_score(y, table["x"].to_numpy())) <= one.error < 5e-4
 
 
 def test_ray_tasks_count_the_same(store, ray_cluster):

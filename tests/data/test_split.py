@@ -6,7 +6,7 @@ from datetime import date, datetime, timedelta
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import ConfigError, DataError
@@ -162,6 +162,7 @@ def test_rows_of_the_embargo_belong_to_no_part(type):
     assert counts(gap, rows) == {"train": 1, "validation": 2, "test": 1, "none": 3}
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(-4_000_000, 4_000_000), max_size=50), st.integers(1, 100_000), st.integers(1, 3_000_000))
 def test_with_an_embargo_no_two_parts_come_nearer_than_it(seconds, embargo, width):
     start = datetime(2013, 10, 1)
@@ -196,6 +197,7 @@ def test_by_group_follows_the_stated_arithmetic_and_is_by_hash_for_one_column():
 # --- by folds
 
 
+@settings(deadline=None)
 @given(st.integers(2, 12), st.floats(0.01, 0.9), st.lists(st.text(max_size=5), max_size=40), st.booleans())
 def test_of_folds_each_row_that_is_not_for_testing_is_for_validation_once(k, test, keys, grouped):
     rows = pa.table({"id": pa.array(keys, pa.string()), "also": pa.array([len(key) for key in keys], pa.int64())})
@@ -249,6 +251,7 @@ RULES = [
 
 
 @pytest.mark.parametrize("the_rule", RULES, ids=lambda r: r["by"])
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 10**9), st.integers(0, 200), st.sampled_from("abc")), max_size=30), st.randoms())
 def test_a_rows_part_is_its_own_whatever_other_rows_there_are(the_rule, values, random):
     def rows(chosen):

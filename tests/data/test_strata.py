@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
@@ -31,6 +31,7 @@ def half_up(x):
     return int(x + Fraction(1, 2))
 
 
+@settings(deadline=None)
 @given(st.integers(1, 60), st.integers(1, 60), st.sampled_from([(0.2, 0.1), (0.1, 0.85), (0.45, 0.5), (0.001, 0.001)]))
 def test_each_value_has_its_share_to_the_nearest_row(a, b, shares):
     the_rule = rule("stratified", within="y", key="id", validation=shares[0], test=shares[1])
