@@ -39,7 +39,7 @@ class Written:
 def map_rows(work: Work, function: RowFunction, fragments: Sequence[Fragment], columns: Sequence[str] | None = None) -> Written:
     """`function` of each fragment's rows, one fragment out for each in. DataError where they come out with different columns."""
     kernel = _Rewrite(work.store, work.path, function, columns)
-    results = map_fragments(kernel, list(enumerate(fragments)), inline=work.inline)
+    results = map_fragments(kernel, [Item(number, fragment) for number, fragment in enumerate(fragments)], inline=work.inline)
     return gather([(r.fragment, r.schema, r.note) for r in results])
 
 
@@ -63,6 +63,22 @@ def gather(results: Sequence[tuple[Fragment, pa.Schema, Json]]) -> Written:
 
 
 @dataclass(frozen=True)
+class Item:
+    """A file with its number among those that are worked on."""
+
+    number: int
+    fragment: Fragment
+
+    @property
+    def size(self) -> int:
+        return self.fragment.size
+
+    @property
+    def path(self) -> str:
+        return self.fragment.path
+
+
+@dataclass(frozen=True)
 class _Result:
     fragment: Fragment
     schema: pa.Schema
@@ -76,10 +92,9 @@ class _Rewrite:
     function: RowFunction
     columns: Sequence[str] | None
 
-    def __call__(self, item: tuple[int, Fragment]) -> _Result:
-        number, fragment = item
-        table, note = self.function(read_fragment(self.store, fragment, self.columns))
-        return _Result(write_fragment(self.store, fragment_path(self.path, number), table), table.schema, note)
+    def __call__(self, item: Item) -> _Result:
+        table, note = self.function(read_fragment(self.store, item.fragment, self.columns))
+        return _Result(write_fragment(self.store, fragment_path(self.path, item.number), table), table.schema, note)
 
 
 def _differs(a: pa.Schema, b: pa.Schema) -> str:

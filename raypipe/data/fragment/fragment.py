@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
-from raypipe.core.errors import DataError, StoreError, nearest
+from raypipe.core.errors import DataError, RaypipeError, StoreError, nearest
 from raypipe.data.fragment.bounds import Stats, group_statistics, num_nans, statistics
 from raypipe.data.fragment.conform import (
     bare_schema,
@@ -105,14 +105,20 @@ def write_fragment(store: Store, path: str, table: pa.Table, schema: pa.Schema |
                 metadata_collector=footers,
             )
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError, RuntimeError) as raised:
-            # Arrow's writer, asked for the footer of what it could not write, hides why it could not.
-            error = raised if isinstance(raised, pa.ArrowException) else raised.__context__
-            if not isinstance(error, pa.ArrowException):
-                raise
-            raise DataError(f"{path}: Parquet cannot hold this table: {error}. Columns: {_name_types(table.schema)}") from error
+            raise _told(path, table, raised) from raised
     file = writer.file
     about = (path, table.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), statistics(table, footers[0], nans))
     return Fragment(*about, columns=columns_digest(schema))
+
+
+def _told(path: str, table: pa.Table, raised: BaseException) -> BaseException:
+    """Why it could not be written. Arrow's writer, asked for the footer of what it could not write, hides it behind an error of its own."""
+    cause: BaseException | None = raised
+    while cause is not None and not isinstance(cause, pa.ArrowException | RaypipeError):
+        cause = cause.__context__
+    if isinstance(cause, RaypipeError):
+        return cause
+    return DataError(f"{path}: Parquet cannot hold this table: {cause}. Columns: {_name_types(table.schema)}") if cause else raised
 
 
 def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None, where: Predicate | None = None) -> pa.Table:

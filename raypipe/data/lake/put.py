@@ -16,9 +16,9 @@ from raypipe.data.lake import upsert as changes
 from raypipe.data.lake.current import change_made, current, require
 from raypipe.data.lake.evolve import NewColumns
 from raypipe.data.lake.partition import Layout
-from raypipe.data.lake.strike import Item
 from raypipe.data.lake.target import Target, target
 from raypipe.data.map import map_fragments
+from raypipe.data.rows import Item
 from raypipe.data.table import TableSchema, fragments, latest
 
 if TYPE_CHECKING:

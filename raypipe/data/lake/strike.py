@@ -13,6 +13,7 @@ from raypipe.data.fragment.bounds import Stats
 from raypipe.data.fragment.fragment import Fragment, read_fragment
 from raypipe.data.fragment.positions import Deletes, read_positions, write_deletes
 from raypipe.data.map import map_fragments
+from raypipe.data.rows import Item
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -55,22 +56,6 @@ def strike(work: Work, fragments: Sequence[Fragment], choice: Choice) -> Struck:
     ended = [item.fragment for item, (num_rows, deletes) in zip(suspects, found, strict=True) if num_rows and deletes is None]
     kept = [(item.fragment, deletes) for item, (_, deletes) in zip(suspects, found, strict=True) if deletes is not None]
     return Struck(ended, kept, sum(num_rows for num_rows, _ in found))
-
-
-@dataclass(frozen=True)
-class Item:
-    """A file with its number among those that are worked on."""
-
-    number: int
-    fragment: Fragment
-
-    @property
-    def size(self) -> int:
-        return self.fragment.size
-
-    @property
-    def path(self) -> str:
-        return self.fragment.path
 
 
 @dataclass(frozen=True)

@@ -59,7 +59,7 @@ class FittedChain:
         of another type. One row has a way of its own, ten times as fast, with the same bits."""
         rows = self._inputs_of(table)
         if rows.num_rows == 1:
-            return pa.Table.from_arrays(self._one_row(rows), schema=self.features)
+            return self._one_row(rows)
         frame = to_frame(rows)
         for name, entry in self.entries.items():
             frame = _named(name, lambda e=entry, n=name, f=frame: e.apply(f, self.fitted[n]))

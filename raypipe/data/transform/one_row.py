@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
+from struct import Struct, calcsize, error
 from typing import Any, cast
 
 import pyarrow as pa
@@ -31,35 +33,72 @@ class Link:
 
 
 @dataclass(frozen=True)
+class Packed:
+    """How a row of numbers becomes a table at once: as the body of an Arrow IPC message, whose head is always the same. With 20 columns
+    9 us, where an array for each takes 25."""
+
+    schema: pa.Schema
+    head: bytes
+    body: Struct
+    pick: Callable[[Row], tuple[Any, ...]]
+
+    def table(self, row: Row) -> pa.Table | None:
+        """None where a value is null, for which the message would be another."""
+        try:
+            body = self.body.pack(*self.pick(row))
+        except (error, OverflowError):
+            return None
+        return pa.Table.from_batches([pa.ipc.read_record_batch(pa.py_buffer(self.head + body), self.schema)])
+
+
+@dataclass(frozen=True)
 class OneRow:
     """The way of one row through a chain, laid out when the chain is loaded."""
 
     links: tuple[Link, ...]
     reads: tuple[tuple[int, str, Read], ...]
-    """The inputs that a link needs as values: place, name, and how to read them."""
-    features: tuple[str, ...]
+    """The inputs that are needed as values: place, name, and how to read them."""
+    floats: tuple[tuple[int, ...], tuple[str, ...]]
+    """Places and names of further ones, of float32 and float64, which are read at once: a fifth of the time."""
     groups: tuple[tuple[pa.DataType, tuple[str, ...]], ...]
-    """The features by type: those of one type are made at once and sliced, in a third of the time."""
+    """The features by type: those of one type are made at once and sliced."""
+    features: pa.Schema
+    names: tuple[str, ...]
+    packed: Packed | None
 
-    def __call__(self, table: pa.Table) -> list[pa.Array]:
+    def __call__(self, table: pa.Table) -> pa.Table:
         """The features of a table of one row; its columns are the chain's inputs."""
-        columns = table.columns
-        row = {name: read(columns[i][0]) for i, name, read in self.reads}
-        arrays: dict[str, Any] = dict(zip(table.column_names, columns, strict=True))
+        row = self._values(table)
+        arrays: dict[str, Any] = {}
         made: Row = {}
         for link in self.links:
             if link.one is None:
-                _follow_arrays(link, row, made, arrays)
+                _follow_arrays(link, row, made, arrays, table)
                 continue
             written = link.one(row)
             row.update(written)
             made.update(written)
+        if self.packed is not None and (whole := self.packed.table(row)) is not None:
+            return whole
+        return pa.Table.from_arrays(self._arrays(made, arrays, table), schema=self.features)
+
+    def _values(self, table: pa.Table) -> Row:
+        row = {name: read(table.column(i)[0]) for i, name, read in self.reads}
+        places, names = self.floats
+        if not places:
+            return row
+        (batch,) = (batch for batch in table.select(places).to_batches() if batch.num_rows)
+        for place, name, value in zip(places, names, batch.to_tensor(null_to_nan=True).to_numpy()[0].tolist(), strict=True):
+            # NaN may have been null.
+            row[name] = value if value == value else table.column(place)[0].as_py()
+        return row
+
+    def _arrays(self, made: Row, arrays: dict[str, Any], table: pa.Table) -> list[Any]:
         for type, names in self.groups:
-            present = [name for name in names if name in made]
-            array = _array_of([made[name] for name in present], type)
-            for i, name in enumerate(present):
-                arrays[name] = array.slice(i, 1)
-        return [arrays[name] for name in self.features]
+            if present := [name for name in names if name in made]:
+                array = _array_of([made[name] for name in present], type)
+                arrays.update((name, array.slice(i, 1)) for i, name in enumerate(present))
+        return [arrays[name] if name in arrays else table.column(name) for name in self.names]
 
 
 def one_row(entries: Mapping[str, Entry], fitted: Mapping[str, Json], schemas: Sequence[pa.Schema]) -> OneRow:
@@ -70,20 +109,63 @@ def one_row(entries: Mapping[str, Entry], fitted: Mapping[str, Json], schemas: S
         if not isinstance(entry, Select | Drop):
             one = cast(RowEntry, entry).one(schema, fitted[name]) if hasattr(entry, "one") else None
             links.append(Link(name, one, entry, fitted[name], schema))
+    inputs, features = schemas[0], schemas[-1]
+    packed = _packed(features)
     names = {name for link in links if link.one is not None for name in link.entry.reads() or ()}
-    reads = tuple((i, f.name, _read(f.type)) for i, f in enumerate(schemas[0]) if f.name in names)
+    names |= set(features.names) if packed else set()
+    needed = [(i, f) for i, f in enumerate(inputs) if f.name in names]
+    floats = [(i, f.name) for i, f in needed if f.type in (pa.float32(), pa.float64())]
+    reads = tuple((i, f.name, _read(f.type)) for i, f in needed if (i, f.name) not in floats)
     groups: dict[pa.DataType, list[str]] = {}
-    for field in schemas[-1]:
+    for field in features:
         groups.setdefault(field.type, []).append(field.name)
-    return OneRow(tuple(links), reads, tuple(schemas[-1].names), tuple((type, tuple(names)) for type, names in groups.items()))
+    return OneRow(
+        links=tuple(links),
+        reads=reads,
+        floats=(tuple(i for i, _ in floats), tuple(name for _, name in floats)),
+        groups=tuple((type, tuple(names)) for type, names in groups.items()),
+        features=features,
+        names=tuple(features.names),
+        packed=packed,
+    )
 
 
-def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any]) -> None:
-    frame = {f.name: _array(made[f.name], f.type) if f.name in made else _one_chunk(arrays[f.name]) for f in link.schema}
+def _packed(schema: pa.Schema) -> Packed | None:
+    """None where a column is of a type that has no fixed place in a message."""
+    codes = [_CODES.get(field.type) for field in schema]
+    if not codes or schema.metadata or None in codes:
+        return None
+    body = Struct("<" + "".join(f"{code}{8 - calcsize(code)}x" for code in codes if code))
+    ones = pa.RecordBatch.from_arrays([pa.array([1]).cast(field.type) for field in schema], schema=schema)
+    message = ones.serialize().to_pybytes()
+    if not message.endswith(body.pack(*[1] * len(codes))):
+        return None
+    pick = itemgetter(*schema.names) if len(codes) > 1 else lambda row: (row[schema.names[0]],)
+    return Packed(schema, message[: -body.size], body, pick)
+
+
+_CODES = {
+    pa.bool_(): "?",
+    pa.int8(): "b",
+    pa.int16(): "h",
+    pa.int32(): "i",
+    pa.int64(): "q",
+    pa.uint8(): "B",
+    pa.uint16(): "H",
+    pa.uint32(): "I",
+    pa.uint64(): "Q",
+    pa.float32(): "f",
+    pa.float64(): "d",
+}
+"""Types whose one value takes at most 8 bytes of a message, padded to 8, by the codes of `struct`."""
+
+
+def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any], table: pa.Table) -> None:
+    frame = {f.name: _array(f, made, arrays, table) for f in link.schema}
     try:
         after = link.entry.apply(frame, link.fitted)
-    except DataError as error:
-        raise DataError("\n".join(f"transform.{link.name}: {line}" for line in str(error).splitlines())) from error
+    except DataError as wrong:
+        raise DataError("\n".join(f"transform.{link.name}: {line}" for line in str(wrong).splitlines())) from wrong
     for name, array in after.items():
         if array is not frame.get(name):
             made.pop(name, None)
@@ -91,16 +173,17 @@ def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any]) -> N
             row[name] = _read(array.type)(array[0])
 
 
-def _array(value: Any, type: pa.DataType) -> pa.Array:
-    return _array_of([value], type)
+def _array(field: pa.Field, made: Row, arrays: Mapping[str, Any], table: pa.Table) -> pa.Array:
+    if field.name in made:
+        return _array_of([made[field.name]], field.type)
+    if field.name in arrays:
+        return arrays[field.name]
+    column: Any = table.column(field.name).combine_chunks()
+    return column.chunk(0) if isinstance(column, pa.ChunkedArray) else column
 
 
 def _array_of(values: list[Any], type: pa.DataType) -> pa.Array:
     return pa.array(values, type)
-
-
-def _one_chunk(column: Any) -> pa.Array:
-    return column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
 
 
 def _read(type: pa.DataType) -> Read:

@@ -2,6 +2,8 @@ import datetime
 import decimal
 import json
 import math
+import os
+import subprocess
 
 import numpy as np
 import pyarrow as pa
@@ -198,3 +200,18 @@ def test_what_parquet_cannot_hold_is_refused(store):
     with pytest.raises(DataError, match=r"x.parquet: Parquet cannot hold .*month_day_nano_interval"):
         write_fragment(store, "x.parquet", pa.table({"v": pa.array([(1, 2, 3)], pa.month_day_nano_interval())}))
     assert not store.local("x.parquet").exists()
+
+
+def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
+    small = tmp_path / "small"
+    small.mkdir()
+    if os.getuid() != 0 or subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "none", str(small)], capture_output=True).returncode:
+        pytest.skip("mounting a small disk takes root")
+    try:
+        store = Store.open(small)
+        rows = pa.table({"x": np.random.default_rng(0).normal(size=100_000)})
+        with pytest.raises(StoreError, match=r"a\.parquet: cannot be written: no space left on device"):
+            write_fragment(store, "a.parquet", rows)
+        assert store.size() == (0, 0)
+    finally:
+        subprocess.run(["umount", str(small)], check=True)
