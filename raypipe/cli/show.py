@@ -18,7 +18,8 @@ def show(options: argparse.Namespace) -> int:
     opened = open_pipeline(options)
     found = [(key, value, origin) for key, value, origin in rows(opened.composed) if options.all or not origin.startswith("default")]
     if options.json:
-        graph = {name: {"target": n.target, "reads": {edge: ref for edge, ref in n.refs.items() if ref}} for name, n in opened.pipeline.nodes.items()}
+        nodes = opened.pipeline.nodes.items()
+        graph = {name: {"target": n.target, "reads": {edge: ref for edge, ref in n.refs.items() if ref}} for name, n in nodes}
         print(json.dumps({"values": [{"key": k, "value": v, "origin": o} for k, v, o in found], "graph": graph}, indent=2))
         return 0
     out = console()
