@@ -113,9 +113,11 @@ def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
     return pa.array(out, mask=nulls, from_pandas=False)
 
 
-def standardized_one(value: Any, mean: float, scale: float) -> float | None:
-    """`standardized` of one value: the same three roundings."""
-    return None if value is None else c_float((value - mean) / scale).value
+def standardizing(learnt: Sequence[tuple[str, float, float]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """`standardized` of the values of one row, by name, mean and scale: the same three roundings."""
+    return lambda row: {
+        name: None if (value := row[name]) is None else c_float((value - mean) / scale).value for name, mean, scale in learnt
+    }
 
 
 def float32(value: float) -> float:

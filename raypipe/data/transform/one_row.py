@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from operator import itemgetter
+from operator import itemgetter, methodcaller
 from struct import Struct, calcsize, error
 from typing import Any, cast
 
@@ -190,11 +190,7 @@ def _read(type: pa.DataType) -> Read:
     """How a scalar of that type is read: times as integers, for Python's own have microseconds only."""
     if pa.types.is_temporal(value_type(type)):
         return _ticks_of_dictionary if pa.types.is_dictionary(type) else _ticks
-    return _value
-
-
-def _value(scalar: Any) -> Any:
-    return scalar.as_py()
+    return methodcaller("as_py")
 
 
 def _ticks(scalar: Any) -> int | None:

@@ -63,8 +63,7 @@ class Standardize:
         return frame | {name: numbers.standardized(frame[name], fitted[name]["mean"], fitted[name]["scale"]) for name in self.columns}
 
     def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row]:
-        learnt = [(name, fitted[name]["mean"], fitted[name]["scale"]) for name in self.columns]
-        return lambda row: {name: numbers.standardized_one(row[name], mean, scale) for name, mean, scale in learnt}
+        return numbers.standardizing([(name, fitted[name]["mean"], fitted[name]["scale"]) for name in self.columns])
 
 
 @dataclass(frozen=True)
@@ -119,5 +118,4 @@ class RobustScale:
         return frame | {name: numbers.standardized(frame[name], fitted[name]["median"], fitted[name]["scale"]) for name in self.columns}
 
     def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row]:
-        learnt = [(name, fitted[name]["median"], fitted[name]["scale"]) for name in self.columns]
-        return lambda row: {name: numbers.standardized_one(row[name], median, scale) for name, median, scale in learnt}
+        return numbers.standardizing([(name, fitted[name]["median"], fitted[name]["scale"]) for name in self.columns])
