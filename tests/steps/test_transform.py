@@ -75,3 +75,19 @@ def test_an_unknown_column(fresh: Path, capsys: pytest.CaptureFixture[str]):
 def test_a_label_that_is_absent_is_told_before_anything_runs(fresh: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["check", "label=lefft"]) == 2
     assert "there is no column 'lefft' in 'split'. Did you mean 'left'?" in capsys.readouterr().err
+
+
+def test_an_entry_that_learns_from_the_label_asks_no_request_for_it(fresh: Path):
+    path = fresh / "conf" / "churn.yaml"
+    lines = [line for line in path.read_text().splitlines() if "raypipe.OneHot" not in line]
+    at = next(i for i, line in enumerate(lines) if line.startswith("  scale:"))
+    lines.insert(at, "  mean: {_target_: raypipe.TargetEncode, columns: [plan], key: [age, months]}")
+    path.write_text("\n".join(lines) + "\n")
+    assert main(["run", "cluster=debug"]) in (0, 3)
+    chain = rp.table("churn.transform").to_arrow()
+    assert chain.schema.field("plan").type == pa.float32()
+    model = rp.model("churn")
+    assert "left" not in model.inputs.names
+    raw = rp.table("churn.source").to_arrow()
+    assert model.transform(raw.slice(3, 1))["plan"].to_pylist() == chain["plan"].slice(3, 1).to_pylist()
+    assert 1 < len(set(chain["plan"].to_pylist())) <= 5 * (len(set(raw["plan"].to_pylist())) + 1)
