@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pyarrow as pa
@@ -13,7 +14,7 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.data.names import column_problems
-from raypipe.data.transform.entry import Frame, in_place, replace_columns, require_type
+from raypipe.data.transform.entry import Frame, Row, in_place, replace_columns, require_type
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ PERIODS = {
     "day_of_year": (1, 366, 365.25),
 }
 """Part -> its first number, how many it has, and after how many it comes round."""
+_EPOCH = date(1970, 1, 1).toordinal()
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,36 @@ class CyclicDate:
     def apply(self, frame: Frame, fitted: Json) -> Frame:
         return in_place(frame, {name: self._waves(name, frame[name]) for name in self.columns})
 
+    def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row]:
+        found = {name: (schema.field(name).type, names) for name, names in self.made().items()}
+
+        def waves(row: Row) -> Row:
+            made: Row = {}
+            for name, (type, names) in found.items():
+                made.update(zip(names, self._waves_one(row[name], type), strict=True))
+            return made
+
+        return waves
+
+    def _waves_one(self, ticks: int | None, type: pa.DataType) -> list[float | None]:
+        """`_waves` of one time. The clock and calendar of a zone are Arrow's here too; what follows is whole numbers."""
+        if ticks is None:
+            return [None] * (2 * len(self.parts))
+        if getattr(type, "tz", None) is not None:
+            local: Any = self._local(pa.array([ticks], type))
+            ticks = local[0].value
+        days, second = divmod(_seconds(ticks, type), 86_400)
+        # Every 400 years, 146,097 days, the calendar comes round, weekdays as well.
+        day = date.fromordinal(_EPOCH + days % 146_097)
+        numbers = {
+            "minute": second // 60,
+            "hour": second // 3600,
+            "weekday": day.weekday(),
+            "month": day.month - 1,
+            "day_of_year": day.timetuple().tm_yday - 1,
+        }
+        return [float(values[numbers[part]]) for part in self.parts for values in _circle(part)]
+
     def _waves(self, name: str, array: pa.Array) -> Frame:
         local, made = self._local(array), {}
         for part in self.parts:
@@ -103,6 +135,12 @@ class CyclicDate:
             return array if not pa.types.is_null(array.type) else array.cast(pa.timestamp("s"))
         at = array if self.zone is None else array.cast(pa.timestamp(array.type.unit, self.zone))
         return pc.local_timestamp(at)  # type: ignore[attr-defined]
+
+
+def _seconds(ticks: Any, type: Any) -> int:
+    if pa.types.is_date32(type):
+        return ticks * 86_400
+    return ticks // {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}["ms" if pa.types.is_date64(type) else type.unit]
 
 
 @functools.cache

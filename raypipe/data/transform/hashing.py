@@ -155,9 +155,10 @@ class TextHash:
         # One text at a time, for a batch as for one row; a word's place is found once a batch.
         known: dict[str, tuple[int, int]] = {}
         values_FB = np.zeros((self.num_columns, len(array)), np.float32)
-        for row, text in enumerate(array.to_pylist()):
-            for place, value in self._weights(text, known).items():
-                values_FB[place, row] = value
+        weights = [self._weights(text, known) for text in array.to_pylist()]
+        rows = np.repeat(np.arange(len(weights)), [len(found) for found in weights])
+        places = np.array([place for found in weights for place in found], np.int64)
+        values_FB[places, rows] = [value for found in weights for value in found.values()]
         return {made: pa.array(values_B) for made, values_B in zip(_names(name, self.num_columns), values_FB, strict=True)}
 
     def _weights(self, text: str | None, known: dict[str, tuple[int, int]]) -> dict[int, float]:
@@ -165,10 +166,10 @@ class TextHash:
         words = [] if text is None else re.findall(r"\w+", text.lower())
         counts: dict[int, int] = {}
         for word in words:
-            if word not in known:
+            if (found := known.get(word)) is None:
                 hashed = hash_text(word, self.salt)
-                known[word] = (hashed >> 1) % self.num_columns, -1 if self.signed and hashed & 1 else 1
-            place, sign = known[word]
+                found = known[word] = (hashed >> 1) % self.num_columns, -1 if self.signed and hashed & 1 else 1
+            place, sign = found
             counts[place] = counts.get(place, 0) + sign
         return {place: float32(n if self.weight == "count" else n / len(words)) for place, n in counts.items()}
 

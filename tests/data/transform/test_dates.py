@@ -3,6 +3,7 @@
 import math
 from datetime import UTC, date, datetime
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -36,6 +37,21 @@ def test_the_last_day_of_a_leap_year_and_times_before_1970():
     rows = pa.table({"t": [date(2024, 12, 31), date(1903, 3, 1)]})
     found = learn(CyclicDate(["t"], ["day_of_year"]), rows).apply(rows)["t.day_of_year.sin"].to_pylist()
     assert found == [pytest.approx(math.sin(2 * math.pi * 365 / 365.25), abs=1e-6), pytest.approx(math.sin(2 * math.pi * 59 / 365.25))]
+
+
+@pytest.mark.parametrize(
+    "type",
+    [pa.timestamp("s"), pa.timestamp("ms", "America/Sao_Paulo"), pa.timestamp("us", "UTC"), pa.timestamp("ns"), pa.date32(), pa.date64()],
+)
+def test_one_time_has_the_parts_that_it_has_among_many(type):
+    rng = np.random.default_rng(6)
+    days = rng.integers(-100_000, 100_000, 300)
+    times = pa.array(days * 86_400_000 + (0 if pa.types.is_date(type) else rng.integers(0, 86_400_000, 300)), pa.int64())
+    rows = pa.table({"t": times.cast(pa.timestamp("ms", getattr(type, "tz", None))).cast(type, safe=False)})
+    parts = ["weekday", "month", "day_of_year", *([] if pa.types.is_date(type) else ["hour", "minute"])]
+    chain = learn(CyclicDate(["t"], parts), rows)
+    whole = chain.apply(rows)
+    assert all(chain.apply(rows.slice(i, 1)).equals(whole.slice(i, 1)) for i in range(rows.num_rows))
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pyarrow.compute as pc
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.data.transform.chain import Chain
+from raypipe.data.transform.chain import Chain, FittedChain
 from raypipe.data.transform.dates import CyclicDate
 from raypipe.data.transform.entry import Drop, Function
 from raypipe.data.transform.scaling import Standardize
@@ -59,6 +59,16 @@ def test_a_function_that_fails_on_a_row_is_named_with_its_entry():
     chain = Chain({"f": Function("m.fail", function=fail)}).fit(rows.schema, lambda stage: [stage(rows.slice(0, 1))])
     with pytest.raises(DataError, match=r"transform\.f: function m\.fail raised ValueError: no"):
         chain.apply(rows.slice(1))
+
+
+def test_numbers_of_any_width_pass_exactly():
+    least = {"a": -(2**63), "b": 2**64 - 1, "c": 1 / 3, "d": 2**53 + 1, "e": -128, "f": 0.5}
+    types = {"a": pa.int64(), "b": pa.uint64(), "c": pa.float64(), "d": pa.int64(), "e": pa.int8(), "f": pa.float32()}
+    for row in (least, dict.fromkeys(least), dict.fromkeys(least, 1)):
+        rows = pa.table({name: pa.array([row[name]], type) for name, type in types.items()})
+        made = FittedChain({}, {}, rows.schema).apply(rows)
+        made.validate(full=True)
+        assert made.equals(rows)
 
 
 def test_a_row_in_an_empty_chunk_and_in_a_slice_is_found():
