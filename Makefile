@@ -5,7 +5,7 @@ KEY := $(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
 READY := .venv/ready-$(KEY)
 PY := .venv/bin/python
 DUCKDB := .venv-duckdb/ready-$(shell (pwd; cat tests/data/lake/duckdb.txt) | cksum | tr ' ' '-')
-UNIT := not ray and not e2e and not postgres and not chaos
+UNIT := not ray and not e2e and not postgres and not server and not chaos
 ARGS ?=
 
 .PHONY: help demo test unit lint format reference bench chaos services clean
@@ -14,7 +14,7 @@ ARGS ?=
 help:
 	@echo 'make demo       the flights example, from raw files to an answered request'
 	@echo 'make test       lint, types and all tests'
-	@echo 'make unit       only the tests that start neither Ray nor a database'
+	@echo 'make unit       only the tests that start neither Ray nor a server'
 	@echo 'make lint       ruff and the type checker'
 	@echo 'make format     let ruff rewrite what it can'
 	@echo 'make reference  write docs/reference.md from the code'

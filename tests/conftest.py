@@ -18,19 +18,26 @@ from raypipe.core.cluster import Local, connect
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
 
+ASKED = {
+    "server": {"s3_server", "kafka"},
+    "ray": {"ray_cluster", "ray"},
+    "postgres": {"postgres_url", "postgres", "postgresql"},
+}
+"""Mark -> the fixtures and parameters that bring it."""
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test is marked by what it asks for, and the cheap ones come first, so that what fails is seen early."""
     for item in items:
         call = getattr(item, "callspec", None)
         asked = {*getattr(item, "fixturenames", ()), *(map(str, call.params.values()) if call else ())}
-        for mark, words in (("ray", {"ray_cluster", "ray"}), ("postgres", {"postgres_url", "postgres", "postgresql"})):
+        for mark, words in ASKED.items():
             if asked & words:
                 item.add_marker(mark)
         for folder in ("chaos", "e2e"):
             if folder in item.path.parts:
                 item.add_marker(folder)
-    marks = ("postgres", "ray", "chaos", "e2e")
+    marks = ("server", "postgres", "ray", "chaos", "e2e")
     items.sort(key=lambda item: max((place for place, mark in enumerate(marks, 1) if item.get_closest_marker(mark)), default=0))
 
 

@@ -2,6 +2,7 @@
 
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from raypipe.data.split import rule
 RULE = rule("hash", key="row", validation=0.2, test=0.2)
 
 
-def told(store, table, columns, label="y", pieces=3, **split):
+def told(store, table, columns, label="y", pieces=3, **split) -> Any:
     table = table if "row" in table.column_names else table.append_column("row", pa.array(np.arange(table.num_rows)))
     size = -(-table.num_rows // pieces)
     parts = [write_fragment(store, f"t/{n}.parquet", table.slice(n * size, size)) for n in range(pieces)]
