@@ -59,6 +59,26 @@ def any_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else request.getfixturevalue("postgres_url")
 
 
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def own_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The same with a database of the test's own on the server: for what looks at a whole catalog."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/ledger.db"
+    return new_database(request.getfixturevalue("postgres_url"))
+
+
+def new_database(server: str) -> str:
+    """The URL of a new database on the session's server."""
+    import psycopg
+    from psycopg import sql
+    from sqlalchemy import make_url
+
+    name = f"test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
+        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
+    return make_url(server).set(database=name).render_as_string(hide_password=False)
+
+
 @pytest.fixture
 def any_ledger(any_url: str) -> Iterator[Ledger]:
     opened = Ledger.open(any_url, f"test-{uuid.uuid4().hex[:8]}")

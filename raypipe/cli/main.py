@@ -159,34 +159,6 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     diff.add_argument("before", help=AT)
     diff.add_argument("after", nargs="?", help="SNAPSHOT, TAG or TIME; by default the newest snapshot")
     diff.add_argument("--key", action="append", default=[], help="a column to tell rows by; may be given several times")
-    tag = _verb(of, "tag", "tables", "tag", "name a snapshot: what a tag names is kept")
-    tag.add_argument("table", help=AT)
-    tag.add_argument("tag", help="letters, digits, `.`, `_` and `-`")
-    tag.add_argument("--force", action="store_true", help="move a tag that names another snapshot")
-    tag.add_argument("--remove", action="store_true", help="take the tag away")
-    delete = _verb(of, "delete", "tables", "delete", "delete the rows that meet conditions; earlier snapshots keep them until they expire")
-    delete.add_argument("table", help="NAME")
-    delete.add_argument("--where", required=True, help="e.g. \"carrier = 'UA' and at < '2013-02-01T00:00:00Z'\"")
-    alter = _verb(of, "alter", "tables", "alter", "change the columns from the next snapshot on; no file is written")
-    alter.add_argument("table", help="NAME")
-    alter.add_argument(
-        "--add", action="append", default=[], metavar="COLUMN:TYPE[=DEFAULT]", help="a new column, for earlier rows null or DEFAULT (JSON)"
-    )
-    alter.add_argument("--widen", action="append", default=[], metavar="COLUMN:TYPE", help="a wider type, e.g. count:int64")
-    alter.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="another name")
-    alter.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column that goes")
-    _verb(of, "restore", "tables", "restore", "make an older snapshot's content the newest; nothing is lost").add_argument("table", help=AT)
-    compact = _verb(of, "compact", "tables", "compact", "join small files; rows, their order and the table's digest stay")
-    compact.add_argument("table", help="NAME")
-    compact.add_argument(
-        "--min-deleted", type=float, default=0.0, metavar="SHARE", help="rewrite files of which this share is deleted (default: any)"
-    )
-    compact.add_argument("--any-order", action="store_true", help="join files of one partition wherever they lie: rows may move")
-    expire = _verb(of, "expire", "tables", "expire", "end old snapshots; what is tagged, registered or running is kept")
-    expire.add_argument("table", help="NAME")
-    expire.add_argument("--keep", type=int, metavar="N", help="the last N snapshots stay")
-    expire.add_argument("--older-than", metavar="AGE", help="only snapshots older than this, e.g. 30d, 12h")
-    expire.add_argument("--dry-run", action="store_true", help="show what would expire")
     export = _verb(of, "export", "tables", "export", "copy a snapshot out for others")
     export.add_argument("table", help=AT)
     export.add_argument("folder", help="a folder that is new")
@@ -195,11 +167,45 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     sql.add_argument("text", help='e.g. "select origin, count(*) from flights.source group by origin"; a snapshot: from "flights.source@5"')
     sql.add_argument("--limit", type=int, default=40, help="how many rows are shown (default: 40)")
     sql.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first rows are shown")
-    gc = _verb(verbs, "gc", "tables", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
+    _table_changes(of)
+    gc = _verb(verbs, "gc", "changes", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
     gc.add_argument("--dry-run", action="store_true", help="show them, and change nothing")
     gc.add_argument(
         "--grace-hours", type=float, default=24.0, metavar="H", help="how long a file is on the list before it is deleted (default: 24)"
     )
+
+
+def _table_changes(of: argparse._SubParsersAction) -> None:
+    tag = _verb(of, "tag", "changes", "tag", "name a snapshot: what a tag names is kept")
+    tag.add_argument("table", help=AT)
+    tag.add_argument("tag", help="letters, digits, `.`, `_` and `-`")
+    tag.add_argument("--force", action="store_true", help="move a tag that names another snapshot")
+    tag.add_argument("--remove", action="store_true", help="take the tag away")
+    delete = _verb(of, "delete", "changes", "delete", "delete the rows that meet conditions; earlier snapshots keep them until they expire")
+    delete.add_argument("table", help="NAME")
+    delete.add_argument("--where", required=True, help="e.g. \"carrier = 'UA' and at < '2013-02-01T00:00:00Z'\"")
+    alter = _verb(of, "alter", "changes", "alter", "change the columns from the next snapshot on; no file is written")
+    alter.add_argument("table", help="NAME")
+    alter.add_argument(
+        "--add", action="append", default=[], metavar="COLUMN:TYPE[=DEFAULT]", help="a new column, for earlier rows null or DEFAULT (JSON)"
+    )
+    alter.add_argument("--widen", action="append", default=[], metavar="COLUMN:TYPE", help="a wider type, e.g. count:int64")
+    alter.add_argument("--rename", action="append", default=[], metavar="OLD=NEW", help="another name")
+    alter.add_argument("--drop", action="append", default=[], metavar="COLUMN", help="a column that goes")
+    _verb(of, "restore", "changes", "restore", "make an older snapshot's content the newest; nothing is lost").add_argument(
+        "table", help=AT
+    )
+    compact = _verb(of, "compact", "changes", "compact", "join small files; rows, their order and the table's digest stay")
+    compact.add_argument("table", help="NAME")
+    compact.add_argument(
+        "--min-deleted", type=float, default=0.0, metavar="SHARE", help="rewrite files of which this share is deleted (default: any)"
+    )
+    compact.add_argument("--any-order", action="store_true", help="join files of one partition wherever they lie: rows may move")
+    expire = _verb(of, "expire", "changes", "expire", "end old snapshots; what is tagged, registered or running is kept")
+    expire.add_argument("table", help="NAME")
+    expire.add_argument("--keep", type=int, metavar="N", help="the last N snapshots stay")
+    expire.add_argument("--older-than", metavar="AGE", help="only snapshots older than this, e.g. 30d, 12h")
+    expire.add_argument("--dry-run", action="store_true", help="show what would expire")
 
 
 def _model_verbs(verbs: argparse._SubParsersAction) -> None:

@@ -122,9 +122,16 @@ class Client:
         return document
 
     def _send(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> Reply:
-        self._connection.request(method, self._prefix + path, body, dict(headers))
-        answer = self._connection.getresponse()
-        return Reply(answer.status, answer.read())
+        broken: ConnectionError | None = None
+        try:
+            self._connection.request(method, self._prefix + path, body, dict(headers))
+        except (BrokenPipeError, ConnectionResetError) as error:
+            broken = error  # a server that refuses a body closes before it has read it: its answer is there all the same
+        try:
+            answer = self._connection.getresponse()
+            return Reply(answer.status, answer.read())
+        except (ConnectionError, HTTPException) as error:
+            raise broken or error from None
 
 
 def records(rows: pa.Table) -> list[dict[str, Any]]:

@@ -90,10 +90,10 @@ def rows_of(ledger: Ledger, store: Store, at: str) -> pa.Table:
         return read_fragments(store, snapshots_.data_files(connection, found), SCHEMA)
 
 
-def test_writers_killed_again_and_again_lose_and_double_nothing(any_url: str, tmp_path: Path, store: Store):
+def test_writers_killed_again_and_again_lose_and_double_nothing(own_url: str, tmp_path: Path, store: Store):
     logs = [tmp_path / f"{number}.log" for number in range(NUM_WRITERS)]
-    ledger = Ledger.open(any_url, "chaos")
-    first = Writer(any_url, store.root, 0, logs[0])
+    ledger = Ledger.open(own_url, "chaos")
+    first = Writer(own_url, store.root, 0, logs[0])
     first.upsert()
     chance = random.Random(KILLS)
     processes = {}
@@ -103,7 +103,7 @@ def test_writers_killed_again_and_again_lose_and_double_nothing(any_url: str, tm
         for number in range(NUM_WRITERS):
             if number not in processes:
                 settle(ledger, store, number, logs[number])
-                processes[number] = start(any_url, store, number, logs[number])
+                processes[number] = start(own_url, store, number, logs[number])
         time.sleep(chance.uniform(0.05, 1.0))
         kill(processes.pop(kill_number % NUM_WRITERS))
     for process in processes.values():

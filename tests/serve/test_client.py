@@ -65,3 +65,28 @@ def test_another_address_is_refused(address: str):
 def test_what_json_cannot_say_is_refused_before_it_is_sent(url: str):
     with Client(url, "flights") as client, pytest.raises(TypeError, match="a record holds a object"):
         client.predict([{**GOOD, "hour": object()}])
+
+
+def test_an_answer_that_comes_before_the_body_was_read_is_read():
+    """A server that refuses a body closes at once: sending breaks off, and what it said is in the buffer."""
+    import socket
+    import threading
+
+    answer = b"HTTP/1.1 413 Too Large\r\ncontent-length: 2\r\nconnection: close\r\n\r\nno"
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+
+        def refuse() -> None:
+            for _ in range(20):
+                taken, _ = listener.accept()
+                taken.recv(1000)
+                taken.sendall(answer)
+                taken.close()
+
+        server = threading.Thread(target=refuse)
+        server.start()
+        for _ in range(20):
+            with Client(f"http://127.0.0.1:{listener.getsockname()[1]}", "m") as client:
+                assert client.send("POST", "/x", b" " * 5_000_000).status == 413
+        server.join()

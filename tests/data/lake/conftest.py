@@ -18,22 +18,6 @@ from raypipe.data.table import TableSchema, latest, made, read, snapshots
 from raypipe.pipeline.redo import redone
 
 
-def new_database(server):
-    """A database of its own on the session's server: a catalog is the whole database's."""
-    import psycopg
-    from psycopg import sql
-
-    name = f"lake_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
-
-
-@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def lake_url(request, tmp_path):
-    return f"sqlite:///{tmp_path}/ledger.db" if request.param == "sqlite" else new_database(request.getfixturevalue("postgres_url"))
-
-
 class Lake:
     """One writer's view of a table `t`: each act is what a step and the driver do together."""
 
@@ -133,7 +117,7 @@ def ask_duckdb(tmp_path):
 
 
 @pytest.fixture
-def lake(lake_url, store, tmp_path):
-    made_ = Lake(lake_url, store, tmp_path)
+def lake(own_url, store, tmp_path):
+    made_ = Lake(own_url, store, tmp_path)
     yield made_
     made_.close()

@@ -11,7 +11,7 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 import pytest
-from sqlalchemy import make_url, text
+from sqlalchemy import text
 
 from raypipe.core.errors import DataError, LedgerError
 from raypipe.core.ledger import Ledger, Record
@@ -23,26 +23,12 @@ from raypipe.data.lake.columns import catalog_columns, catalog_type
 from raypipe.data.table import TableSchema, fragments, latest, made, names, read, snapshots
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def work(request, tmp_path, store):
+@pytest.fixture
+def work(own_url, tmp_path, store):
     """A ledger on each database; every test has a catalog of its own."""
-    if request.param == "sqlite":
-        url = f"sqlite:///{tmp_path}/ledger.db"
-    else:
-        url = _new_database(request.getfixturevalue("postgres_url"))
-    ledger = Ledger.open(url, "late flights")
+    ledger = Ledger.open(own_url, "late flights")
     yield Work(project=ledger.project, project_path=tmp_path, pipeline="flights", step="joined", ledger=ledger, store=store, run="r1")
     ledger.close()
-
-
-def _new_database(server):
-    import psycopg
-    from psycopg import sql
-
-    name = f"lake_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server.replace("+psycopg", ""), autocommit=True) as connection:
-        connection.execute(sql.SQL("create database {}").format(sql.Identifier(name)))
-    return make_url(server).set(database=name).render_as_string(hide_password=False)
 
 
 def publish(work, made_) -> Any:

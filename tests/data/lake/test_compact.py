@@ -74,7 +74,7 @@ def test_nothing_to_do_makes_no_snapshot(lake):
     assert len(lake.snapshots()) == 1
 
 
-@pytest.mark.parametrize("lake_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("own_url", ["sqlite"], indirect=True)
 def test_exact_types_survive(lake):
     def part(n):
         tensor = pa.array([[n, n + 1]] * 2, pa.list_(pa.uint8(), 2))

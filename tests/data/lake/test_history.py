@@ -79,7 +79,7 @@ def step(lake, act, rows, history):
     return put(lake, append, new), rows + new
 
 
-@pytest.mark.parametrize("lake_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("own_url", ["sqlite"], indirect=True)
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(acts)
 def test_a_table_is_what_a_list_of_rows_would_be(lake, done):
@@ -119,7 +119,7 @@ def test_duckdb_reads_every_snapshot_of_a_history(lake, ask_duckdb):
         assert back.sort_by("v").equals(table_of(rows).sort_by("v")), table.figures
 
 
-@pytest.mark.parametrize("lake_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("own_url", ["sqlite"], indirect=True)
 def test_a_hundred_snapshots_later_every_tag_reads_as_it_did(lake):
     """With compaction, expiry and the collection of garbage between them, byte for byte."""
     random, tagged, rows = Random(7), {}, new_rows(range(5))

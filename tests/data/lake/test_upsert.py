@@ -62,7 +62,7 @@ def keyed():
 
 
 @pytest.mark.parametrize("name", keyed())
-@pytest.mark.parametrize("lake_url", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("own_url", ["sqlite"], indirect=True)
 def test_every_type_of_key(lake, name):
     column = keyed()[name]
     rows = pa.table({"k": column.slice(0, 2), "v": [1, 2]})
