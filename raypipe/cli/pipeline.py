@@ -68,7 +68,8 @@ def check(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": list(opened.pipeline.nodes), "problems": []}))
     else:
-        print(f"{opened.pipeline.name}: {len(opened.pipeline.nodes)} steps, nothing wrong.")
+        count = len(opened.pipeline.nodes)
+        print(f"{opened.pipeline.name}: {count} step{'s' if count > 1 else ''}, nothing wrong.")
     return 0
 
 

@@ -151,7 +151,8 @@ def _columns(found: Reached) -> list[dict[str, Any]]:
     made = []
     for column in schema.arrow:
         stats = found.snapshot.stats.get(column.name, {})
-        figures = {key: stats.get(key) for key in ("nulls", "min", "max")}
+        # Parquet writes the least zero as -0.0.
+        figures = {key: 0.0 if (v := stats.get(key)) == 0 and isinstance(v, float) else v for key in ("nulls", "min", "max")}
         made.append({"name": column.name, "type": type_name(column.type), **figures, "marks": marks.get(column.name, "")})
     return made
 

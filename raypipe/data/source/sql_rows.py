@@ -31,7 +31,7 @@ from sqlalchemy import (
 )
 from sqlalchemy import table as table_named
 from sqlalchemy import text as sql_text
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError, NoSuchTableError, SQLAlchemyError
 from sqlalchemy.pool import NullPool
 
 from raypipe.core.artifact import Json
@@ -86,6 +86,8 @@ def opened(source: Sql, project_path: Path, at: str = "", file: str = "") -> Ite
         )
         with engine.connect().execution_options(**options) as connection:
             yield Database(source, connection, url)
+    except NoSuchTableError:
+        raise DataError(f"{source.what}: there is no such table in {url.render_as_string(hide_password=True)}{at}") from None
     except (SQLAlchemyError, ImportError) as error:
         raise DataError(f"{source.what}: {_said(error, url)}{at}") from None
     finally:
