@@ -222,8 +222,9 @@ def test_a_table_that_was_dropped_is_named_with_the_position(world):
     _, progress = taken(world, source)
     (piece,) = source.new(world.look, NOTHING).pieces
     world.do("drop table orders")
-    assert f"{world.table}: there is no such table in " in told(world, source, progress)
-    assert told(world, source, progress).endswith("; it was taken up to at 10")
+    text = told(world, source, progress)
+    assert "there is no such table in " in text or "does not exist" in text
+    assert text.endswith("; it was taken up to at 10")
     with pytest.raises(DataError, match=rf"{world.table}.*It was being read: {world.table} \(at to 10\)"):
         list(source.batches(piece, {}))
 
