@@ -68,10 +68,11 @@ class Ledger:
         with self.writing() as connection:
             runs.end(connection, self.project, run_id, state, exit_code)
 
-    def record_step(self, record: StepRecord) -> None:
+    def record_steps(self, records: Sequence[StepRecord]) -> None:
         """The last record of a step in a run replaces the one before."""
         with self.writing() as connection:
-            runs.record(connection, self.project, record)
+            for record in records:
+                runs.record(connection, self.project, record)
 
     def runs(self, limit: int = 20) -> list[Run]:
         """Newest first; one whose process is gone shows as INTERRUPTED."""

@@ -211,7 +211,7 @@ class Follower:
         self.gauge.committed(kept, figures["records_quarantined"] + figures["files_quarantined"], figures["snapshot"], lag)
         why = f"{self.gauge.num_batches:,} batches, {self.gauge.num_rows:,} rows"
         record = StepRecord(self.run, self.name, "RUN", why, artifact.id, rows=figures["num_rows"])
-        self.what.scene.ledger.record_step(record)
+        self.what.scene.ledger.record_steps([record])
 
     def _again_later(self, error: DataError) -> None:
         """A source that does not answer may do so later; what is wrong with the rows stays wrong, and ends it after some tries."""

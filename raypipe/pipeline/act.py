@@ -33,7 +33,7 @@ def act(
         return artifact
     except RaypipeError as error:
         exit_code = error.exit_code
-        ledger.record_step(StepRecord(run, what, "FAILED", str(error)))
+        ledger.record_steps([StepRecord(run, what, "FAILED", str(error))])
         raise
     finally:
         ledger.end_run(run, state, exit_code)
@@ -58,7 +58,7 @@ class _Act:
                 artifact = redone(lambda: self._attempt(lease, heartbeat), self.report)
         finally:
             ledger.release(lease)
-        ledger.record_step(StepRecord(self.run, self.what, "RUN", self.name, artifact.id, rows=artifact.figures.get("num_rows")))
+        ledger.record_steps([StepRecord(self.run, self.what, "RUN", self.name, artifact.id, rows=artifact.figures.get("num_rows"))])
         return artifact
 
     def _attempt(self, lease: Any, heartbeat: Heartbeat) -> Artifact:

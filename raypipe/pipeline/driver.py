@@ -6,7 +6,7 @@ import dataclasses
 import time
 import traceback
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -83,15 +83,18 @@ class Driver:
 
         Each is planned anew when its turn comes, unless the whole plan says that nothing is to do.
         """
-        known = {s.name: s for s in plan.steps} if plan.nothing_to_do else {}
+        if plan.nothing_to_do:
+            steps |= {step.name: step for step in plan.steps}
+            self._record(steps, 0.0)
+            return
         for name in order(self.pipeline.nodes):
             began = time.monotonic()
             try:
-                steps[name] = known[name] if known else self._step(name, steps)
+                steps[name] = self._step(name, steps)
             except RaypipeError as error:
                 self._fail(name, error, began)
                 raise
-            self._record(name, steps[name], began)
+            self._record({name: steps[name]}, time.monotonic() - began)
 
     def _step(self, name: str, steps: dict[str, PlannedStep]) -> PlannedStep:
         while True:
@@ -188,17 +191,20 @@ class Driver:
             self.scene.store.sync(work.path)
         return self.scene.ledger.publish(lease, record, made.commits, replace=planned.artifact is not None)
 
-    def _record(self, name: str, step: PlannedStep, began: float) -> None:
-        seconds = time.monotonic() - began
+    def _record(self, steps: Mapping[str, PlannedStep], seconds: float) -> None:
+        """What became of steps, in one transaction, and then told."""
+        self.scene.ledger.record_steps([self._step_record(name, step, seconds) for name, step in steps.items()])
+        for name, step in steps.items():
+            standing = step.standing.state if step.standing else ""
+            self.options.on_event(StepEvent(name, "ended", step.state, step.why, step.artifact, standing, seconds))
+
+    def _step_record(self, name: str, step: PlannedStep, seconds: float) -> StepRecord:
         rows = step.artifact.figures.get("num_rows") if step.artifact else None
-        artifact_id = step.artifact.id if step.artifact else None
-        self.scene.ledger.record_step(StepRecord(self.run, name, step.state, step.why, artifact_id, seconds, rows))
-        standing = step.standing.state if step.standing else ""
-        self.options.on_event(StepEvent(name, "ended", step.state, step.why, step.artifact, standing, seconds))
+        return StepRecord(self.run, name, step.state, step.why, step.artifact.id if step.artifact else None, seconds, rows)
 
     def _fail(self, name: str, error: RaypipeError, began: float) -> None:
         seconds = time.monotonic() - began
-        self.scene.ledger.record_step(StepRecord(self.run, name, "FAILED", str(error), None, seconds, None))
+        self.scene.ledger.record_steps([StepRecord(self.run, name, "FAILED", str(error), None, seconds, None)])
         self.options.on_event(StepEvent(name, "failed", "FAILED", str(error), seconds=seconds))
 
     def _track(self, name: str, artifact: Artifact) -> None:

@@ -41,10 +41,10 @@ def test_the_user_is_marked_unverified_and_need_not_have_a_name(monkeypatch: pyt
 
 
 def test_steps_keep_their_order_and_their_last_record(any_ledger: Ledger):
-    any_ledger.record_step(StepRecord("r1", "ingest", "RUNNING"))
-    any_ledger.record_step(StepRecord("r1", "train", "RUNNING", "epochs changed"))
-    any_ledger.record_step(StepRecord("r2", "ingest", "HIT"))
-    any_ledger.record_step(StepRecord("r1", "ingest", "DONE", "new files", "a1", 1.5, 336_776))
+    any_ledger.record_steps([StepRecord("r1", "ingest", "RUNNING")])
+    any_ledger.record_steps([StepRecord("r1", "train", "RUNNING", "epochs changed")])
+    any_ledger.record_steps([StepRecord("r2", "ingest", "HIT")])
+    any_ledger.record_steps([StepRecord("r1", "ingest", "DONE", "new files", "a1", 1.5, 336_776)])
     first, second = any_ledger.steps("r1")
     assert dataclasses.replace(first, at="") == StepRecord("r1", "ingest", "DONE", "new files", "a1", 1.5, 336_776)
     assert first.at

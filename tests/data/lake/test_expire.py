@@ -74,7 +74,7 @@ def test_what_is_needed_does_not_end(lake):
     child(lake, "Model", made[2], step="train")
     child(lake, "Evaluation", child(lake, "Model", made[3], step="train"), step="evaluate")
     lake.ledger.start_run(Run("live", "p"))
-    lake.ledger.record_step(StepRecord("live", "source", "HIT", artifact=made[4].id))
+    lake.ledger.record_steps([StepRecord("live", "source", "HIT", artifact=made[4].id)])
     assert end(lake, keep_last=1).figures["kept"] == 4
     assert left(lake) == [8, 5, 4, 2, 1]
     lake.ledger.end_run("live", "DONE", 0)
