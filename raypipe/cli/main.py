@@ -17,8 +17,9 @@ CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides fo
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns its exit code: 0 done, 1 a step failed, 2 refused before Ray, 3 the gate said no, 75 leased by another."""
-    parser = _parser()
-    options, rest = parser.parse_known_args(list(sys.argv[1:] if arguments is None else arguments))
+    words = list(sys.argv[1:] if arguments is None else arguments)
+    parser = _parser(words)
+    options, rest = parser.parse_known_args(words)
     if not hasattr(options, "verb"):
         parser.print_help()
         return 0
@@ -97,13 +98,13 @@ def _lazy(module: str, name: str) -> Callable[[argparse.Namespace], int]:
     return call
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="raypipe", description="The whole life of a model on Ray, composed by one config.")
     parser.add_argument("--version", action="version", version=f"raypipe {_version()}")
     verbs = parser.add_subparsers(metavar="VERB")
     _pipeline_verbs(verbs)
     _ledger_verbs(verbs)
-    _table_verbs(verbs)
+    _table_verbs(verbs, words)
     _model_verbs(verbs)
     new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
     new.add_argument("folder", help="the folder to make; its name is the project's")
@@ -144,9 +145,20 @@ def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
 AT = "NAME, or NAME@SNAPSHOT, NAME@TAG, NAME@TIME"
 
 
-def _table_verbs(verbs: argparse._SubParsersAction) -> None:
+def _table_verbs(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:
     tables = _verb(verbs, "tables", "tables", "list_", "the project's tables: what they are, were and hold, and what is done with them")
-    of = tables.add_subparsers(metavar="WHAT")
+    gc = _verb(verbs, "gc", "changes", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
+    gc.add_argument("--dry-run", action="store_true", help="show them, and change nothing")
+    gc.add_argument(
+        "--grace-hours", type=float, default=24.0, metavar="H", help="how long a file is on the list before it is deleted (default: 24)"
+    )
+    if "tables" in words:  # a dozen parsers that no other verb should pay for
+        of = tables.add_subparsers(metavar="WHAT")
+        _table_looks(of)
+        _table_changes(of)
+
+
+def _table_looks(of: argparse._SubParsersAction) -> None:
     _verb(of, "list", "tables", "list_", "every table with its newest snapshot (as without WHAT)")
     _verb(of, "show", "tables", "show", "one snapshot: its columns with their types and statistics").add_argument("table", help=AT)
     log = _verb(of, "log", "tables", "log", "a table's snapshots, newest first, with what made them")
@@ -167,12 +179,6 @@ def _table_verbs(verbs: argparse._SubParsersAction) -> None:
     sql.add_argument("text", help='e.g. "select origin, count(*) from flights.source group by origin"; a snapshot: from "flights.source@5"')
     sql.add_argument("--limit", type=int, default=40, help="how many rows are shown (default: 40)")
     sql.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first rows are shown")
-    _table_changes(of)
-    gc = _verb(verbs, "gc", "changes", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
-    gc.add_argument("--dry-run", action="store_true", help="show them, and change nothing")
-    gc.add_argument(
-        "--grace-hours", type=float, default=24.0, metavar="H", help="how long a file is on the list before it is deleted (default: 24)"
-    )
 
 
 def _table_changes(of: argparse._SubParsersAction) -> None:

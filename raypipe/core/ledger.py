@@ -69,10 +69,9 @@ class Ledger:
             runs.end(connection, self.project, run_id, state, exit_code)
 
     def record_steps(self, records: Sequence[StepRecord]) -> None:
-        """The last record of a step in a run replaces the one before."""
+        """Steps of one run; the last record of a step replaces the one before."""
         with self.writing() as connection:
-            for record in records:
-                runs.record(connection, self.project, record)
+            runs.record(connection, self.project, records)
 
     def runs(self, limit: int = 20) -> list[Run]:
         """Newest first; one whose process is gone shows as INTERRUPTED."""

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, insert, select, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Json
@@ -84,14 +85,19 @@ def end(connection: Connection, project: str, run_id: str, state: str, exit_code
         raise LedgerError(f"there is no run {run_id} in project {project}")
 
 
-def record(connection: Connection, project: str, step: StepRecord) -> None:
-    """The last word on a step in a run counts; steps keep the order in which they were first recorded."""
-    table = schema.steps
-    values = dataclasses.asdict(dataclasses.replace(step, at=now_utc()))
-    same_run = (table.c.project == project, table.c.run == step.run)
-    if connection.execute(update(table).where(*same_run, table.c.step == step.step).values(**values)).rowcount == 0:
-        number = connection.execute(select(func.count()).where(*same_run)).scalar_one()
-        connection.execute(insert(table).values(project=project, number=number, **values))
+def record(connection: Connection, project: str, steps: Sequence[StepRecord]) -> None:
+    """Steps of one run. The last word on a step counts; steps keep the order in which they were first recorded."""
+    table, new = schema.steps, []
+    same_run = (table.c.project == project, table.c.run == steps[0].run)
+    there = set(connection.execute(select(table.c.step).where(*same_run)).scalars())
+    for step in steps:
+        values = dataclasses.asdict(dataclasses.replace(step, at=now_utc()))
+        if step.step in there:
+            connection.execute(update(table).where(*same_run, table.c.step == step.step).values(**values))
+        else:
+            new.append({"project": project, "number": len(there) + len(new), **values})
+    if new:
+        connection.execute(insert(table), new)
 
 
 def latest(connection: Connection, project: str, limit: int, one_host: bool) -> list[Run]:

@@ -152,13 +152,19 @@ def _with_inputs(
 
 def _files(found: Artifact, scene: Scene) -> Iterable[File]:
     """What must be there for a HIT. A table's artifact names the files that its own step wrote: its snapshot may hold earlier ones too."""
-    if not isinstance(found, Table):
+    if not isinstance(found, Table) or _is_whole(found):
         return found.files
     from raypipe.data.lake.snapshot import files, find
 
     with scene.ledger.reading() as connection:
         snapshot = find(connection, scene.ledger.project, found.name, found.snapshot)
         return dict.fromkeys((*files(connection, snapshot), *found.files))
+
+
+def _is_whole(table: Table) -> bool:
+    """Whether its own step wrote every file of the snapshot, as most do: then nothing is to be asked of the catalog."""
+    written = [name for file in table.files if (name := file.path.rpartition("/")[2]).endswith(".parquet")]
+    return len(written) == table.figures.get("num_fragments") and not any(name.startswith("deletes-") for name in written)
 
 
 def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look, claimed: bool) -> PlannedStep:

@@ -47,7 +47,6 @@ class Deploy:
     def standing(self, look: Look, artifact: Endpoint, **inputs: Any) -> Standing:
         from raypipe.registry.endpoints import endpoint
         from raypipe.registry.versions import alias
-        from raypipe.serve.observe import serving
 
         name, version = artifact.figures["name"], artifact.figures["version"]
         row, champion = endpoint(look.ledger, name), alias(look.ledger, name, "champion")
@@ -62,8 +61,11 @@ class Deploy:
                 "held", f"version {champion.version} was set by {by} at {when}; it stays until the pipeline makes another model"
             )
         holder = look.ledger.holder(f"serve:{name}")
-        if holder is not None and serving(holder[0], name) == version:
-            return Standing("in place", f"version {version} answers at {holder[0]}")
+        if holder is not None:
+            from raypipe.serve.observe import serving
+
+            if serving(holder[0], name) == version:
+                return Standing("in place", f"version {version} answers at {holder[0]}")
         return Standing("recorded", f"version {version}, not serving: raypipe serve")
 
     def run(self, work: Work, version: Version, cleared: Report | None = None) -> Made[Endpoint]:

@@ -82,12 +82,14 @@ class Ingest:
 
     def stale(self, look: Look, artifact: Table) -> str | None:
         """The table was changed since by a person or another step, and that is kept: the artifact is to be the table as it is now."""
-        from raypipe.data.lake.snapshot import find, latest
+        from raypipe.data.lake.snapshot import find, newest_of
 
         with look.ledger.reading() as connection:
-            now = latest(connection, look.project, artifact.name)
+            now = newest_of(connection, look.project, artifact.name)
+            if now is None or now.id == artifact.snapshot:
+                return None
             then = find(connection, look.project, artifact.name, artifact.snapshot)
-        if now is None or now.chain == then.chain:
+        if now.chain == then.chain:
             return None
         return f"its table was changed since: snapshot {now.id}, by {now.mode}"
 
