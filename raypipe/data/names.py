@@ -1,4 +1,4 @@
-"""Lists of column names, as settings have them."""
+"""Names of columns and tables, as settings and as SQL have them."""
 
 from __future__ import annotations
 
@@ -15,3 +15,8 @@ def column_problems(columns: Any, key: str = "columns") -> list[str]:
         return [f"{key} is empty, expected at least one column name"]
     twice = sorted({name for name in columns if list(columns).count(name) > 1})
     return [f"{key} names '{name}' twice" for name in twice]
+
+
+def quoted(name: str) -> str:
+    """As SQL has a name that may hold anything."""
+    return '"' + name.replace('"', '""') + '"'

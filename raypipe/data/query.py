@@ -12,6 +12,7 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.data.fragment.fragment import Fragment, read_fragment
+from raypipe.data.names import quoted
 
 if TYPE_CHECKING:
     from duckdb import DuckDBPyConnection
@@ -119,18 +120,12 @@ def _rows(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> pa
 
 def _dataset(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> Any:
     import pyarrow.dataset as ds
-    import pyarrow.fs as pafs
 
-    locations = [store.locate(fragment.path) for fragment in fragments]
-    filesystem, _ = pafs.FileSystem.from_uri(locations[0])
-    paths = [pafs.FileSystem.from_uri(location)[1] for location in locations]
+    found = [store.filesystem(fragment.path) for fragment in fragments]
+    filesystem, paths = found[0][0], [path for _, path in found]
     options: Any = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
     # As they are written, so that a dictionary is not taken for text that a filter could be pushed into.
     return ds.dataset(paths, schema=columns, filesystem=filesystem, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
-
-
-def quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _first_line(error: Exception) -> str:

@@ -11,7 +11,8 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.data.fragment.fragment import Fragment
-from raypipe.data.query import Queried, quoted, select
+from raypipe.data.names import quoted
+from raypipe.data.query import Queried, select
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:

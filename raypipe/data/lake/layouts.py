@@ -10,6 +10,7 @@ from sqlalchemy import Connection, and_, insert, or_, select, update
 
 from raypipe.data.lake import schemas
 from raypipe.data.lake.catalog import lake
+from raypipe.data.names import quoted
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -111,7 +112,7 @@ def _set_order(connection: Connection, at: At, table_id: int, layout: Layout) ->
     query = select(e.expression, e.sort_direction).join(lake["sort_info"], sort.sort_id == e.sort_id)
     query = query.where(sort.table_id == table_id, sort.end_snapshot.is_(None)).order_by(e.sort_key_index)
     there = [tuple(row) for row in connection.execute(query)]
-    wanted = [(_quoted(order.column), "DESC" if order.descending else "ASC") for order in layout.sort_by]
+    wanted = [(quoted(order.column), "DESC" if order.descending else "ASC") for order in layout.sort_by]
     if there == wanted:
         return False
     _end(connection, at, "sort_info", table_id)
@@ -132,10 +133,6 @@ def _end(connection: Connection, at: At, table: str, table_id: int) -> None:
 def _in_force(columns: Any, snapshot: Snapshot) -> Sequence[Any]:
     later = or_(columns.end_snapshot.is_(None), columns.end_snapshot > snapshot.id)
     return [and_(columns.table_id == snapshot.table_id, columns.begin_snapshot <= snapshot.id, later)]
-
-
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
 
 
 def _plain(text: str) -> str:

@@ -20,6 +20,7 @@ from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.columns import CatalogColumn, bound_text
 from raypipe.data.lake.snapshot import Snapshot
+from raypipe.data.names import quoted
 
 MANY = 500
 """Numbers in one statement: SQLite and PostgreSQL have limits."""
@@ -63,7 +64,7 @@ def schema_id(connection: Connection, at: At, project: str, root: str) -> int:
     if there is None:
         at.catalog_id += 1
         _add_schema(connection, at.catalog_id - 1, at.id, project, path, relative=False)
-        at.changes.append(f"created_schema:{_quoted(project)}")
+        at.changes.append(f"created_schema:{quoted(project)}")
         return at.catalog_id - 1
     if there.schema_name != project:
         raise DataError(f"project {project}: the catalog has a schema {there.schema_name!r}, which SQL cannot tell from it; rename it")
@@ -81,10 +82,6 @@ def _add_schema(connection: Connection, number: int, begin: int, name: str, path
     connection.execute(insert(lake["schema"]), values | {"path_is_relative": relative})
 
 
-def _quoted(name: str) -> str:
-    return '"' + name.replace('"', '""') + '"'
-
-
 def new_table(connection: Connection, at: At, project: str, name: str, schema_id: int) -> int:
     """A table of that name, without columns; the one that has it now ends."""
     t = lake["table"].c
@@ -98,7 +95,7 @@ def new_table(connection: Connection, at: At, project: str, name: str, schema_id
             _end(connection, at, each, number)
         at.changes.append(f"dropped_table:{number}")
     at.catalog_id, table_id = at.catalog_id + 1, at.catalog_id
-    at.changes.append(f"created_table:{_quoted(project)}.{_quoted(name)}")
+    at.changes.append(f"created_table:{quoted(project)}.{quoted(name)}")
     values = {
         "table_id": table_id,
         "table_uuid": str(uuid.uuid4()),
