@@ -12,11 +12,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from raypipe.core.cluster import Local, connect
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
+
+# The same examples each time, so that a change is judged by itself; HYPOTHESIS_PROFILE=default draws new ones.
+hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
+hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
 ASKED = {
     "server": {"s3_server", "kafka"},

@@ -27,12 +27,12 @@ def tag(options: argparse.Namespace) -> int:
     from raypipe.data.lake import tags
 
     scene = open_scene()
-    name, _, at = options.table.partition("@")
+    name = options.table.partition("@")[0]
     if options.remove:
         gone = tags.remove(scene.ledger, name, options.tag)
         said, values = f"{gone.name} of {name} is no tag any more; it named snapshot {gone.snapshot}", dataclasses.asdict(gone)
     else:
-        made = tags.make(scene.ledger, name, options.tag, reached(scene, name, at or None).snapshot.id, force=options.force)
+        made = tags.make(scene.ledger, name, options.tag, reached(scene, options.table).snapshot.id, force=options.force)
         said, values = f"{made.name} names snapshot {made.snapshot} of {name}", dataclasses.asdict(made)
     print(json.dumps(values, indent=2) if options.json else said)
     return 0

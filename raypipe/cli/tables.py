@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.cli.rows import print_rows, write_rows
 from raypipe.cli.terminal import console, show_rows, size_text
-from raypipe.pipeline.plan import Scene, open_scene
+from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import Reached, queried, reached
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def list_(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """One snapshot: its columns with their types and statistics."""
-    found = _at(open_scene(), options.table)
+    found = reached(open_scene(), options.table)
     columns = _columns(found)
     if options.json:
         print(json.dumps({**snapshot_values(found.snapshot), "columns": columns}, indent=2, default=str))
@@ -66,7 +66,7 @@ def log(options: argparse.Namespace) -> int:
 
 def head(options: argparse.Namespace) -> int:
     """The first rows of a snapshot."""
-    return print_rows(options, _at(open_scene(), options.table).head(options.limit), options.limit)
+    return print_rows(options, reached(open_scene(), options.table).head(options.limit), options.limit)
 
 
 def sql(options: argparse.Namespace) -> int:
@@ -87,7 +87,7 @@ def export(options: argparse.Namespace) -> int:
     from raypipe.data.table import TableSchema, fragments
 
     scene = open_scene()
-    found = _at(scene, options.table)
+    found = reached(scene, options.table)
     parts, schema, folder = (
         fragments(scene.ledger, found.artifact),
         TableSchema.from_json(found.artifact.schema).arrow,
@@ -109,9 +109,9 @@ def diff(options: argparse.Namespace) -> int:
     from raypipe.data.table import TableSchema, fragments
 
     scene = open_scene()
-    name, _, first = options.before.partition("@")
+    name, after = options.before.partition("@")[0], options.after.rpartition("@")[2] if options.after else None
     sides = []
-    for found in (reached(scene, name, first or None), reached(scene, name, options.after.rpartition("@")[2] if options.after else None)):
+    for found in (reached(scene, options.before), reached(scene, name, after)):
         schema = TableSchema.from_json(found.artifact.schema).arrow
         sides.append(Side(found.snapshot.id, schema, fragments(scene.ledger, found.artifact), found.snapshot.stats))
     found = difference(scene.store, sides[0], sides[1], options.key)
@@ -135,11 +135,6 @@ def _print_difference(name: str, found: Difference) -> None:
         out.print(f"keys: {found.keys.added:,} added, {found.keys.removed:,} removed, {found.keys.changed:,} changed")
         for what, examples in found.keys.examples.items():
             out.print(f"  {what}: " + "; ".join(", ".join(f"{k} {v!r}" for k, v in row.items()) for row in examples))
-
-
-def _at(scene: Scene, ref: str) -> Reached:
-    name, _, at = ref.partition("@")
-    return reached(scene, name, at or None)
 
 
 def _columns(found: Reached) -> list[dict[str, Any]]:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import time
-import uuid
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -16,11 +14,11 @@ from raypipe.core.artifact import Artifact, Table
 from raypipe.core.errors import ConfigError, Conflict, DataError, Fenced, LeaseHeld, Problem, nearest
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, Run, StepRecord
-from raypipe.core.step import Work
 from raypipe.data.source.piece import Limit
 from raypipe.loop import gauge as gauges
 from raypipe.loop.gauge import Gauge
 from raypipe.pipeline import fingerprint as prints
+from raypipe.pipeline.attempt import leased, work_under
 from raypipe.pipeline.build import build_step
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Scene
@@ -160,45 +158,28 @@ class Follower:
 
     def _batch(self) -> tuple[Artifact, Any]:
         """A batch taken and published under a lease of its own: a run that takes from the same source meets it there."""
-        ledger, store = self.what.scene.ledger, self.what.scene.store
-        lease = ledger.claim(f"ingest:{self.table}", self.run)
-        try:
-            with Heartbeat(ledger, lease) as heart:
-                work = self._work(lease, heart)
-                pace = self.what.pace
-                taken = self.step.batch(work, Limit(pace.num_rows, pace.num_bytes), checks_files=self.gauge.num_batches == 0)
-                heart.check()
-                if taken.made.files:
-                    store.sync(work.path)
-                document = self._identity(taken.new.state)
-                record = Record(
-                    kind=Table.__name__,
-                    pipeline=self.what.pipeline.name,
-                    step=self.name,
-                    run=self.run,
-                    fingerprint=prints.fingerprint(document),
-                    digest=taken.made.digest,
-                    path=work.path if taken.made.files else "",
-                    files=tuple(taken.made.files),
-                    schema=taken.made.schema,
-                    figures=taken.made.figures,
-                    identity=document,
-                )
-                return ledger.publish(lease, record, taken.made.commits, replace=True), taken.new.lag
-        finally:
-            ledger.release(lease)
-
-    def _work(self, lease: Lease, heart: Heartbeat) -> Work:
-        fields = {f.name: getattr(self.look, f.name) for f in dataclasses.fields(self.look)}
-        path = f"{self.what.pipeline.name}/{self.name}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
-        return Work(
-            **fields,
-            run=self.run,
-            path=path,
-            inline=True,
-            report=lambda text: self.what.report(self.name, text),
-            alive=heart.check,
-        )
+        ledger, pace = self.what.scene.ledger, self.what.pace
+        with leased(ledger, f"ingest:{self.table}", self.run) as (lease, heart):
+            work = work_under(lease, heart, self.look, self.run, inline=True, report=lambda text: self.what.report(self.name, text))
+            taken = self.step.batch(work, Limit(pace.num_rows, pace.num_bytes), checks_files=self.gauge.num_batches == 0)
+            heart.check()
+            if taken.made.files:
+                self.what.scene.store.sync(work.path)
+            document = self._identity(taken.new.state)
+            record = Record(
+                kind=Table.__name__,
+                pipeline=self.what.pipeline.name,
+                step=self.name,
+                run=self.run,
+                fingerprint=prints.fingerprint(document),
+                digest=taken.made.digest,
+                path=work.path if taken.made.files else "",
+                files=tuple(taken.made.files),
+                schema=taken.made.schema,
+                figures=taken.made.figures,
+                identity=document,
+            )
+            return ledger.publish(lease, record, taken.made.commits, replace=True), taken.new.lag
 
     def _identity(self, state: Any) -> dict[str, Any]:
         """As a run has it: what a follower has taken is a HIT for a run that finds nothing newer."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 from raypipe.core.artifact import Artifact, Table
 from raypipe.core.errors import RaypipeError
-from raypipe.core.lease import Heartbeat
+from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, Run, StepRecord
 from raypipe.core.step import BY_HAND, Made, Work
+from raypipe.pipeline.attempt import leased, work_under
 from raypipe.pipeline.plan import Scene
 from raypipe.pipeline.redo import redone
 from raypipe.pipeline.run import run_id
@@ -52,28 +52,22 @@ class _Act:
 
     def published(self) -> Artifact:
         ledger = self.scene.ledger
-        lease = ledger.claim(f"table:{self.name}", self.run)
-        try:
-            with Heartbeat(ledger, lease) as heartbeat:
-                artifact = redone(lambda: self._attempt(lease, heartbeat), self.report)
-        finally:
-            ledger.release(lease)
+        with leased(ledger, f"table:{self.name}", self.run) as (lease, heartbeat):
+            artifact = redone(lambda: self._attempt(lease, heartbeat), self.report)
         ledger.record_steps([StepRecord(self.run, self.what, "RUN", self.name, artifact.id, rows=artifact.figures.get("num_rows"))])
         return artifact
 
-    def _attempt(self, lease: Any, heartbeat: Heartbeat) -> Artifact:
-        look = self.scene.look(BY_HAND, self.what)
-        path = f"{BY_HAND}/{self.what}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
-        fields = {f.name: getattr(look, f.name) for f in dataclasses.fields(look)}
+    def _attempt(self, lease: Lease, heartbeat: Heartbeat) -> Artifact:
         fingerprint = uuid.uuid4().hex  # of nothing that could be found again: a person's change is made each time it is asked for
-        made = self.change(
-            Work(**fields, run=self.run, path=path, fingerprint=fingerprint, inline=True, report=self.report, alive=heartbeat.check)
-        )
+        look = self.scene.look(BY_HAND, self.what)
+        work = work_under(lease, heartbeat, look, self.run, fingerprint=fingerprint, inline=True, report=self.report)
+        made = self.change(work)
         heartbeat.check()
         if made.files:
-            self.scene.store.sync(path)
+            self.scene.store.sync(work.path)
         record = Record(
             "Table", BY_HAND, self.what, self.run, fingerprint, made.digest,
-            path=path, files=tuple(made.files), schema=made.schema, figures=made.figures, identity={"what": self.what, "table": self.name},
+            path=work.path, files=tuple(made.files), schema=made.schema, figures=made.figures,
+            identity={"what": self.what, "table": self.name},
         )  # fmt: skip
         return self.scene.ledger.publish(lease, record, made.commits)

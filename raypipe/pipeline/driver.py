@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 import traceback
-import uuid
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,6 +19,7 @@ from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.step import Made, Work
 from raypipe.core.tracker import NoTracker, Tracker
+from raypipe.pipeline.attempt import leased, work_under
 from raypipe.pipeline.build import build_step, defines
 from raypipe.pipeline.edge import output_kind
 from raypipe.pipeline.graph import order
@@ -111,7 +110,7 @@ class Driver:
 
     def _make(self, name: str, planned: PlannedStep, steps: dict[str, PlannedStep]) -> PlannedStep:
         assert planned.fingerprint is not None, "every input is made by now"
-        with self._leased(planned.fingerprint) as (lease, heartbeat):
+        with leased(self.scene.ledger, planned.fingerprint, self.run) as (lease, heartbeat):
             # Another run may have published between the plan and the claim.
             again = plan_step(self.pipeline, name, steps, self.scene, claimed=True)
             if again.state == "HIT":
@@ -129,25 +128,15 @@ class Driver:
         self._track(name, artifact)
         return replace(again, artifact=artifact, made=True)
 
-    @contextmanager
-    def _leased(self, key: str) -> Iterator[tuple[Lease, Heartbeat]]:
-        lease = self.scene.ledger.claim(key, self.run)
-        try:
-            with Heartbeat(self.scene.ledger, lease) as heartbeat:
-                yield lease, heartbeat
-        finally:
-            self.scene.ledger.release(lease)
-
     def _work(self, name: str, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat) -> Work:
-        look = self.scene.look(self.pipeline.name, name)
-        return Work(
-            **{f.name: getattr(look, f.name) for f in dataclasses.fields(look)},
-            run=self.run,
-            path=f"{self.pipeline.name}/{name}/{lease.token:06d}-{uuid.uuid4().hex[:12]}",
+        return work_under(
+            lease,
+            heartbeat,
+            self.scene.look(self.pipeline.name, name),
+            self.run,
             fingerprint=planned.fingerprint or "",
             inline=defines(self.pipeline.nodes[name], "driver_only", self.scene.search) or self._connected().inline,
             report=lambda text: self.options.on_event(StepEvent(name, "progress", planned.state, text)),
-            alive=heartbeat.check,
         )
 
     def _connected(self) -> Session:

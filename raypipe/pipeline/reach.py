@@ -65,19 +65,18 @@ class Reached:
 def table(name: str, at: str | int | None = None, project_path: Path | str | None = None) -> Reached:
     """`flights.source`: its newest snapshot; `at`, or behind an `@` of the name, is a snapshot's number, a tag, or a time
     (`2026-11-01T00:00Z`: the newest snapshot by then). Raises DataError that lists what there is."""
-    scene = open_scene(project_path)
-    if at is None:
-        name, _, spec = name.partition("@")
-        at = spec or None
-    return reached(scene, name, at)
+    return reached(open_scene(project_path), name, at)
 
 
-def reached(scene: Scene, name: str, at: str | int | None) -> Reached:
+def reached(scene: Scene, name: str, at: str | int | None = None) -> Reached:
     """The same in a scene that is open."""
     from dataclasses import replace
 
     from raypipe.data.lake import snapshot
 
+    if at is None:
+        name, _, spec = name.partition("@")
+        at = spec or None
     with scene.ledger.reading() as connection:
         chosen = snapshot.at(connection, scene.ledger.project, name, at)
     artifact = scene.ledger.artifact(chosen.artifact)
@@ -99,8 +98,7 @@ def queried(scene: Scene, text: str, limit: int | None = None) -> tuple[pa.Table
     from raypipe.data.table import TableSchema, fragments
 
     def find(name: str) -> Queried:
-        name, _, at = name.partition("@")
-        found = reached(scene, name, at or None).artifact
+        found = reached(scene, name).artifact
         return Queried(TableSchema.from_json(found.schema).arrow, fragments(scene.ledger, found))
 
     return select(scene.store, text, find, limit)

@@ -66,4 +66,4 @@ def _plain(rows: pa.Table) -> pa.Table:
 def _changed(name: str, what: str, change: Callable[[Work], Made[Table]], project_path: Path | str | None) -> Reached:
     scene = open_scene(project_path)
     act(scene, what, name, change, command=f"raypipe.{what}", report=lambda text: None)
-    return reached(scene, name, None)
+    return reached(scene, name)

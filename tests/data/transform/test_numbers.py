@@ -29,7 +29,7 @@ def test_moments_do_not_depend_on_the_fragments(parts):
     }
     size = max(abs(whole["min"] or 0), abs(whole["max"] or 0), 1e-300)
     assert abs(merged["mean"] - whole["mean"]) <= 1e-12 * size
-    assert abs(merged["m2"] - whole["m2"]) <= 1e-12 * size * size * max(whole["n"], 1)
+    assert abs(merged["m2"] - whole["m2"]) <= 1e-12 * size * size * max(whole["n"], 1) + 1e-300  # squares of tiny numbers are subnormal
 
 
 @settings(deadline=None)
