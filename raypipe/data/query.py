@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
-from raypipe.data.fragment.fragment import Fragment, read_fragment
+from raypipe.data.fragment.fragment import Fragment, read_fragment, verify_footer
 from raypipe.data.names import quoted
 
 if TYPE_CHECKING:
@@ -121,6 +121,8 @@ def _rows(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> pa
 def _dataset(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> Any:
     import pyarrow.dataset as ds
 
+    for fragment in fragments:
+        verify_footer(store, fragment)
     found = [store.filesystem(fragment.path) for fragment in fragments]
     filesystem, paths = found[0][0], [path for _, path in found]
     options: Any = ds.ParquetFragmentScanOptions(page_checksum_verification=True)

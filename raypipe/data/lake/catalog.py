@@ -99,10 +99,11 @@ fragments = Table(
     tables,
     Column("data_file_id", BigInteger, primary_key=True, autoincrement=False),
     Column("sha256", Text, nullable=False),
+    Column("footer_sha256", Text, nullable=False),
     Column("columns_digest", Text, nullable=False),
     Column("stats", JsonText, nullable=False),
 )
-"""What DuckLake has no column for: the columns that a file was written with, and its statistics by field id."""
+"""What DuckLake has no column for: digests, the columns that a file was written with, and its statistics by field id."""
 
 schemas = Table(
     "raypipe_schemas",

@@ -155,7 +155,7 @@ def data_files(connection: Connection, snapshot: Snapshot) -> list[Fragment]:
     for row in _rows(connection, snapshot):
         deletes = None if row.delete_file_id is None else Deletes(*_delete_file(row), row.delete_footer, row.delete_file_id)
         about = (row.path, row.record_count, row.file_size_bytes, row.sha256, first_row, row.footer_size, row.stats)
-        made.append(Fragment(*about, deletes, row.data_file_id, row.place, row.columns_digest))
+        made.append(Fragment(*about, deletes, row.data_file_id, row.place, row.columns_digest, footer_sha256=row.footer_sha256))
         first_row += made[-1].num_live
     return layouts.parted(connection, snapshot, schemas.as_of(connection, snapshot, made))
 
@@ -170,7 +170,8 @@ def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
     place = func.coalesce(d.file_order, d.data_file_id).label("place")
     deletes = (x.delete_file_id, x.path.label("delete_path"), x.delete_count, x.file_size_bytes.label("delete_size"))
     more = (x.footer_size.label("delete_footer"), catalog.deletes.c.sha256.label("delete_sha256"))
-    files = (d.data_file_id, place, d.path, d.record_count, d.file_size_bytes, d.footer_size, f.sha256, f.columns_digest, f.stats)
+    own = (f.sha256, f.footer_sha256, f.columns_digest, f.stats)
+    files = (d.data_file_id, place, d.path, d.record_count, d.file_size_bytes, d.footer_size, *own)
     joined = (
         lake["data_file"]
         .join(catalog.fragments, d.data_file_id == f.data_file_id)

@@ -192,7 +192,8 @@ def add_files(
         if keys in partitions:
             values += layouts.value_rows(fragment, at.file_id, table_id)
         stats_by_id = schemas.by_id(fragment.stats, schema)
-        own.append({"data_file_id": at.file_id, "sha256": fragment.sha256, "columns_digest": fragment.columns, "stats": stats_by_id})
+        digests = {"sha256": fragment.sha256, "footer_sha256": fragment.footer_sha256, "columns_digest": fragment.columns}
+        own.append({"data_file_id": at.file_id, **digests, "stats": stats_by_id})
         stats += [_file_stats_row(column, fragment, at.file_id, table_id) for column in columns if column.bounds]
         if fragment.deletes:
             deletes.append((at.file_id, fragment.deletes))
