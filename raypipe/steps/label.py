@@ -28,15 +28,14 @@ class Label:
     """The step whose table is labelled."""
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
-        from raypipe.data.label import columns_read
+        from raypipe.data.expression import Expression
 
-        try:
-            reads = columns_read(self.sql)
-        except ValueError as error:
-            return [Problem(f"{where}.sql", str(error))]
+        expression = Expression(self.sql)
+        if problems := expression.problems():
+            return [Problem(f"{where}.sql", text) for text in problems]
         if table is None or table.names is None:
             return []
-        missing = [c for c in reads if c not in table.names]
+        missing = [c for c in expression.columns if c not in table.names]
         return [Problem(f"{where}.sql", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}") for c in missing]
 
     def columns(self, table: Columns) -> Columns:
@@ -44,12 +43,12 @@ class Label:
         return replace(table, names=names, label=self.column, known_afterwards=table.known_afterwards | {self.column})
 
     def run(self, work: Work, table: Table) -> Made[Table]:
-        from raypipe.data.label import label_rows
+        from raypipe.data.label import LabelRows
         from raypipe.data.rows import map_rows
         from raypipe.data.table import TableSchema, fragments, made
 
         before = TableSchema.from_json(table.schema)
-        written = map_rows(work, label_rows(self.column, self.sql), fragments(work.ledger, table))
+        written = map_rows(work, LabelRows(self.column, self.sql), fragments(work.ledger, table))
         dropped = table.num_rows - written.num_rows
         work.report(f"{dropped:,} of {table.num_rows:,} rows have no label and are dropped")
         schema = replace(before, arrow=written.schema, label=self.column)

@@ -1,0 +1,146 @@
+"""SQL expressions over one row: what they read, and what they are worth for rows of a table. Polars computes them."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import pyarrow as pa
+
+from raypipe.core.errors import DataError, nearest
+from raypipe.data.types import type_name, value_type
+
+
+@dataclass(frozen=True)
+class Expression:
+    """One value a row, from that row alone: `distance / air_time * 60`, `carrier in ('AA', 'UA') and arr_delay > 15`.
+
+    A dictionary column counts as its values, and NaN as null, before and behind; aggregates and windows are refused. A row alone gets the
+    same bits as in a batch. It is small and travels to a task.
+    """
+
+    sql: str
+
+    def problems(self) -> list[str]:
+        """What is wrong with it, knowing nothing else; with Polars' own words where it does not parse."""
+        try:
+            _parsed(self.sql)
+        except DataError as error:
+            return [str(error)]
+        return []
+
+    @property
+    def columns(self) -> list[str]:
+        """The columns that it reads, sorted. DataError where it is no expression over a row."""
+        return sorted(set(_parsed(self.sql).meta.root_names()))
+
+    def missing(self, names: Any) -> list[str]:
+        """A line for each column that it reads and that is not among `names`."""
+        return [f"no column '{name}'.{nearest(name, names)}" for name in self.columns if name not in names]
+
+    def of(self, table: pa.Table) -> pa.ChunkedArray:
+        """Its value for each row. DataError where a column is missing, or what is there cannot be computed with."""
+        return computed({"value": self}, table)["value"]
+
+    def holds(self, table: pa.Table) -> pa.ChunkedArray:
+        """True where the row meets it as a condition, never null. DataError where it is none."""
+        import pyarrow.compute as pc
+
+        found = self.of(table)
+        if pa.types.is_null(found.type):
+            found = found.cast(pa.bool_())
+        if not pa.types.is_boolean(found.type):
+            raise DataError(f"'{self.sql}' is no condition: it is {type_name(found.type)}, expected true or false")
+        return pc.fill_null(found, False) if found.null_count else found
+
+    def type_in(self, schema: pa.Schema) -> pa.DataType:
+        """The type of its values in such a table. DataError as `of`."""
+        return self.of(pa.schema([schema.field(name) for name in self.columns if name in schema.names]).empty_table()).type
+
+
+def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str, pa.ChunkedArray]:
+    """The values of several expressions by name, in one go; each reads the table's columns, none another's values."""
+    missing = [line for expression in expressions.values() for line in expression.missing(table.column_names)]
+    if missing:
+        raise DataError("\n".join(dict.fromkeys(missing)))
+    pl = polars()
+    reads = sorted({name for expression in expressions.values() for name in expression.columns})
+    frame: Any = pl.from_arrow(pa.table({name: _whole(table.column(name)) for name in reads}))
+    made = {}
+    for name, expression in expressions.items():
+        try:
+            made[name] = _plain(frame.select(_parsed(expression.sql).alias(name)).to_arrow().column(0)).slice(0, table.num_rows)
+        except pl.exceptions.PolarsError as error:
+            raise DataError(f"'{expression.sql}' fails: {_first_line(error)}") from None
+    return made
+
+
+def polars() -> Any:
+    """Polars on one thread: it fixes their number when it is first imported, and Ray runs a task on each CPU."""
+    if "polars" not in sys.modules:
+        os.environ.setdefault("POLARS_MAX_THREADS", "1")
+    import polars
+
+    return polars
+
+
+@lru_cache(maxsize=1024)
+def _parsed(sql: str) -> Any:
+    pl = polars()
+    try:
+        found = pl.sql_expr(sql)
+    except pl.exceptions.PolarsError as error:
+        raise DataError(f"'{sql}' is no SQL expression over a row: {_first_line(error)}") from None
+    if not found.meta.root_names():
+        raise DataError(f"'{sql}' reads no column: it would be the same for every row")
+    if _words(json.loads(found.meta.serialize(format="json"))) & _OVER_ROWS:
+        raise DataError(f"'{sql}' reads more than its own row (an aggregate or a window)")
+    return found
+
+
+_OVER_ROWS = {"Agg", "Over", "Window", "Len", "Filter", "Quantile", "Correlation", "DropNulls", "Range", "Sort", "SortBy", "Rank", "Shift"}
+"""Of Polars' own words for the parts of an expression, those that look at other rows; its `is_row_separable` knows a mixture for none."""
+
+
+def _words(node: Any) -> set[str]:
+    if isinstance(node, dict):
+        return {word for key, value in node.items() if key != "Literal" for word in {key} | _words(value)}
+    if isinstance(node, list):
+        return {word for value in node for word in _words(value)}
+    return {node} if isinstance(node, str) else set()
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    """A column as Polars is to see it: in one chunk, and of two rows where there is one.
+
+    Polars divides a chunk of one value by a constant, and multiplies a longer one by its reciprocal: the last bit differs in a third of
+    the values.
+    """
+    plain = _plain(column)
+    array = plain.chunk(0) if plain.num_chunks == 1 else pa.concat_arrays(plain.chunks) if plain.num_chunks else pa.array([], plain.type)
+    return pa.concat_arrays([array, array]) if len(array) == 1 else array
+
+
+def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary as its values, NaN as null (Polars compares no category with text, and holds NaN greater than any number), text as
+    Arrow's usual one."""
+    import pyarrow.compute as pc
+
+    type_: Any = value_type(column.type)
+    if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
+        type_ = pa.string()
+    if type_ != column.type:
+        return column.cast(type_)
+    compute: Any = pc
+    if not pa.types.is_floating(type_) or not compute.any(compute.is_nan(column)).as_py():
+        return column
+    return compute.if_else(compute.is_nan(column), pa.scalar(None, type_), column)
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
