@@ -25,7 +25,7 @@ class Ingest:
     source: Any
     """Where the rows are: raypipe.Parquet, raypipe.Csv, raypipe.Sql, raypipe.Kafka, ..."""
     contract: Any = None
-    """What the rows must be: raypipe.Contract. One that drops no rows is no part of the fingerprint, but for marks and types."""
+    """What the rows must be: raypipe.Contract. One that leaves no rows out is no part of the fingerprint, but for marks and types."""
     table: str | None = None
     """Name of the table, to share it between pipelines; by default PIPELINE.STEP."""
     changed: Literal["refuse", "replace", "ignore"] = "refuse"
@@ -54,7 +54,7 @@ class Ingest:
         contract = settings.pop("contract", None) or {}
         columns = contract.get("columns", {})
         marks = sorted(n for n, c in columns.items() if c.get("known") == "afterwards")
-        drops = {n: c for n, c in columns.items() if c.get("on_breach") == "drop"}
+        drops = {n: c for n, c in columns.items() if c.get("on_breach") in ("drop", "quarantine")}
         return {**settings, "types": {n: c.get("type") for n, c in columns.items()}, "known_afterwards": marks, "drops": drops}
 
     def observe(self, look: Look) -> Json:

@@ -17,7 +17,9 @@ from raypipe.core.errors import ConfigError, DataError, nearest
 from raypipe.core.step import Columns
 from raypipe.data.types import is_text, is_type, parse_type, type_name, value_type
 
-Breach = Literal["fail", "drop", "warn"]
+Breach = Literal["fail", "quarantine", "drop", "warn"]
+TAKES_OUT = ("quarantine", "drop")
+"""Of a breach, what leaves rows out of the table."""
 
 
 @dataclass(frozen=True)
@@ -41,15 +43,16 @@ class Column:
     known: Literal["before", "afterwards"] = "before"
     """`afterwards`: its value is known only after the moment of prediction, so it may not be a model's input."""
     on_breach: Breach = "fail"
-    """Of a row that breaks a rule of this column: nothing is taken (fail), the row is dropped and counted, or it is only counted."""
+    """Of a row that breaks a rule of this column: nothing is taken (fail), the row goes to the table NAME~breaches with its reasons
+    (quarantine), it is dropped and counted, or it is only counted (warn)."""
 
     def problems(self) -> list[str]:
         """What is wrong with the settings."""
         found = [f"known is {self.known!r}, expected before or afterwards"] if self.known not in ("before", "afterwards") else []
         if self.on_breach not in get_args(Breach):
-            found.append(f"on_breach is {self.on_breach!r}, expected fail, drop or warn")
-        if self.unique and self.on_breach == "drop":
-            found.append("unique cannot go with on_breach: drop: which of the rows would stay is not said")
+            found.append(f"on_breach is {self.on_breach!r}, expected fail, quarantine, drop or warn")
+        if self.unique and self.on_breach in TAKES_OUT:
+            found.append(f"unique cannot go with on_breach: {self.on_breach}: which of the rows would stay is not said")
         if not is_type(self.type):
             return [
                 *found,
@@ -105,6 +108,9 @@ class Contract:
         """What is wrong with the settings, each with its key."""
         found = [] if self.columns else ["columns is empty, expected at least one column"]
         found += [] if self.min_rows >= 0 else [f"min_rows is {self.min_rows}, expected 0 or more"]
+        found += [
+            f"columns.{name}: names that begin with raypipe. are raypipe's own" for name in self.columns if name.startswith("raypipe.")
+        ]
         return found + [f"columns.{name}: {text}" for name, column in self.columns.items() for text in column.problems()]
 
     @property
@@ -125,8 +131,15 @@ class Contract:
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
     def shapes_rows(self) -> Json:
-        """What of it shapes the rows themselves: types, and all of a column that drops rows. The rest is only judged by it."""
-        return {n: dataclasses.asdict(c) if c.on_breach == "drop" else {"type": c.type} for n, c in self.columns.items()} | {"": self.exact}
+        """What of it shapes the rows themselves: types, and all of a column that leaves rows out. The rest is only judged by it."""
+        return {n: dataclasses.asdict(c) if c.on_breach in TAKES_OUT else {"type": c.type} for n, c in self.columns.items()} | {
+            "": self.exact
+        }
+
+    @property
+    def keeps_out(self) -> bool:
+        """Whether it may send rows to the table NAME~breaches."""
+        return any(column.on_breach == "quarantine" for column in self.columns.values())
 
     def fit(self, table: pa.Table) -> pa.Table:
         """The table with the contract's columns, in its order and of its types, then those it does not name; DataError with every column

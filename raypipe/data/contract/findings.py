@@ -10,43 +10,65 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
+from raypipe.data.contract.breaches import Place, Reason, with_reasons
 from raypipe.data.contract.contract import Column, Contract, bound, whole
 from raypipe.data.types import is_text, value_type
 
 NUM_EXAMPLES = 10
 LONGEST_VALUE = 80
 """Characters of a value that stand in an example."""
+NUM_REFUSED = 1_000
+"""Rows of a batch that are kept to look at where a contract refuses it."""
 
 _compute: Any = pc
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where rows come from: a file, and the number of each of them in it, counted from 1."""
+class Examined:
+    """What a contract makes of some rows."""
 
-    file: str
-    rows: Any
-    """numpy integers [rows]."""
+    kept: pa.Table
+    mask: Any
+    """Which of the rows those are, numpy bool [rows]."""
+    findings: list[Json]
+    """One for each rule: `column`, `rule`, `bound`, `on_breach`, `figure` (rows that break it), `rows` (rows looked at), `examples`
+    (`file`, `row`, `value`). What is a matter of the whole table is not among them."""
+    quarantined: pa.Table | None = None
+    """The rows that go to the table NAME~breaches, with their place and reasons; None where there are none."""
+    refused: pa.Table | None = None
+    """The first NUM_REFUSED rows that break a rule with `on_breach: fail`, the same way: for a person to look at."""
+
+    @property
+    def num_quarantined(self) -> int:
+        return self.quarantined.num_rows if self.quarantined else 0
 
 
-def examine(contract: Contract, table: pa.Table, place: Place) -> tuple[pa.Table, Any, list[Json]]:
-    """The rows to keep, which of the rows those are (numpy bool [rows]), and a finding for each rule of the contract.
-
-    A finding: `column`, `rule`, `bound`, `on_breach`, `figure` (rows that break it), `rows` (rows looked at), `examples` (`file`, `row`,
-    `value`). `unique` is not among them: it is a matter of the whole table.
-    """
+def examine(contract: Contract, table: pa.Table, place: Place) -> Examined:
+    """Judges rows that have the contract's columns, in one pass. A row that breaks a rule with `drop` and one with `quarantine` goes to
+    quarantine."""
     import numpy as np
 
-    kept = np.ones(table.num_rows, dtype=bool)
+    out = {what: np.zeros(table.num_rows, dtype=bool) for what in ("drop", "quarantine", "fail")}
     findings: list[Json] = []
+    seen: list[Reason] = []
     for name, column in contract.columns.items():
         values = table.column(name)
         for rule, limit in _rules(column, values.type):
-            broken = _broken(rule, limit, values)
-            findings.append(_finding(name, column, rule, limit) | _seen(values, broken, place))
-            if column.on_breach == "drop":
-                kept &= ~broken
-    return (table if kept.all() else table.filter(pa.array(kept))), kept, findings
+            finding = _finding(name, column, rule, limit)
+            at = _broken(rule, limit, values)
+            findings.append(finding | _seen(values, at, place))
+            if len(at) and column.on_breach in out:
+                out[column.on_breach][at] = True
+                seen.append(Reason(reason(finding), at))
+    quarantined = np.flatnonzero(out["quarantine"])
+    kept = ~(out["drop"] | out["quarantine"])
+    return Examined(
+        table if kept.all() else table.filter(pa.array(kept)),
+        kept,
+        findings,
+        with_reasons(table, place, quarantined, seen),
+        with_reasons(table, place, np.flatnonzero(out["fail"])[:NUM_REFUSED], seen),
+    )
 
 
 def merge(parts: Sequence[list[Json]]) -> list[Json]:
@@ -70,6 +92,11 @@ def words(finding: Mapping[str, Json]) -> str:
     return f"{text} (first: {first['file']}{row}{value})"
 
 
+def reason(finding: Mapping[str, Json]) -> str:
+    """Why a row is kept out: `distance: below 0`."""
+    return f"{finding['column']}: {_verb(finding)}"
+
+
 def breaches(findings: Sequence[Mapping[str, Json]], on_breach: str) -> list[str]:
     """In words, those of the findings that some row breaks and of which that is done."""
     return [words(finding) for finding in findings if finding["figure"] and finding["on_breach"] == on_breach]
@@ -90,11 +117,15 @@ def _rules(column: Column, type: pa.DataType) -> list[tuple[str, Json]]:
 
 
 def _broken(rule: str, limit: Any, values: pa.ChunkedArray) -> Any:
-    """True where a value breaks the rule, numpy bool [rows]."""
+    """The places of the values that break the rule, numpy int64, ascending."""
+    import numpy as np
+
     if pa.types.is_dictionary(values.type):
         values = values.cast(value_type(values.type))
     broken = _BREAKS[rule](limit, values)
-    return _compute.fill_null(broken, False).to_numpy()
+    if not _compute.any(broken).as_py():
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(_compute.fill_null(broken, False).to_numpy())
 
 
 _BREAKS: dict[str, Any] = {
@@ -117,12 +148,9 @@ def _limits(limits: Sequence[Any], type: pa.DataType) -> pa.Array:
     return pa.array([bound(limit, type).as_py() for limit in limits], type)
 
 
-def _seen(values: pa.ChunkedArray, broken: Any, place: Place) -> Json:
-    import numpy as np
-
-    at = np.flatnonzero(broken)
+def _seen(values: pa.ChunkedArray, at: Any, place: Place) -> Json:
     examples = [{"file": place.file, "row": int(place.rows[i]), "value": _shown(values[i])} for i in at[:NUM_EXAMPLES].tolist()]
-    return {"figure": len(at), "rows": len(broken), "examples": examples}
+    return {"figure": len(at), "rows": len(values), "examples": examples}
 
 
 def _shown(value: pa.Scalar) -> Json:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
+from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
-from raypipe.data.contract.findings import Place, breaches, examine, merge, words
+from raypipe.data.contract.findings import breaches, examine, merge, words
 from raypipe.data.fragment.fragment import Fragment, read_fragment
 from raypipe.data.ingest.intake import Taken
 from raypipe.data.map import map_fragments
@@ -56,7 +57,7 @@ def judged(work: Work, contract: Contract | None, stays: Stays, taken: Sequence[
     whole = [*stays.fragments(), *new] if any(column.unique for column in contract.columns.values()) else []
     found = [*merge([t.findings for t in taken]), *_unique(work, contract, whole, names)]
     _refuse_breaches(work, contract, found, stays.num_rows + sum(f.num_live for f in new))
-    for what, done in (("drop", "dropped"), ("warn", "kept")):
+    for what, done in (("drop", "dropped"), ("quarantine", "in quarantine"), ("warn", "kept")):
         for text in breaches(found, what):
             work.report(f"{text}: {done}")
     if not stays.num_rows:
@@ -97,4 +98,4 @@ class _Examine:
         import numpy as np
 
         rows = self.contract.fit(read_fragment(self.store, fragment))
-        return examine(self.contract, rows, Place(fragment.path, np.arange(1, rows.num_rows + 1)))[2]
+        return examine(self.contract, rows, Place(fragment.path, np.arange(1, rows.num_rows + 1))).findings

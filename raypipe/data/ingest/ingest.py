@@ -11,9 +11,12 @@ import pyarrow as pa
 
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
-from raypipe.core.step import Made, Work
+from raypipe.core.step import Commit, Made, Work
+from raypipe.data.contract.breaches import breaches_commits, breaches_target
+from raypipe.data.contract.breaches import table_of as breaches_of
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.judgement import Stays, judged
+from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.ingest import progress, quarantine
 from raypipe.data.ingest.held import Held, held
 from raypipe.data.ingest.intake import Intake, Numbered, Taken
@@ -82,10 +85,11 @@ def take(work: Work, order: Order) -> Intaken:
         base = base.emptied()
     fresh, again = order.policy.pieces(new)
     to = _target(work, order, base, [*fresh, *again])
-    kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, order.policy.on_bad == "quarantine")
+    beside = breaches_target(work, order.table, to.bare, anew=base.snapshot is None) if _keeps_out(order.contract) else None
+    kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, order.policy.on_bad == "quarantine", beside)
     numbered = [Numbered(n, piece) for n, piece in enumerate([*fresh, *again])]
     taken = map_fragments(kernel, numbered, inline=work.inline)
-    batch = _Batch(work, order, key, base, to, taken, [piece.name for piece in again])
+    batch = _Batch(work, order, key, base, to, beside, taken, [piece.name for piece in again])
     return batch.made(_settled(order.source, new, taken))
 
 
@@ -98,6 +102,7 @@ class _Batch:
     key: str
     base: Held
     to: Target
+    breaches: Target | None
     all_taken: Sequence[Taken]
     again: Sequence[str]
     """The names of the files whose rows are replaced."""
@@ -110,14 +115,20 @@ class _Batch:
         figures = _figures(taken, poison, struck) | self._judged(taken, struck)
         _refuse_no_rows(self.work, self.base, new, parts)
         kept_out, beside = quarantine.commits(self.work, self.order.table, [f for t in taken for f in t.quarantined], poison)
+        breaches = [fragment for t in taken for fragment in t.breaches]
         for line in _quarantined(figures, self.order.table):
             self.work.report(line)
         files = [*_files(taken, poison, self.all_taken), *_doubles(new)]
         anew = self.base.snapshot is None
         step = Step(self.key, self.base.committed, new.after, files, anew, struck_rows, self.base.is_moved)
-        commits = [*beside, progress.record(self.work.project, self.order.table, step)]
+        commits = [*beside, *self._beside(breaches), progress.record(self.work.project, self.order.table, step)]
         made = self._changed(parts, struck, figures, commits)
-        return Intaken(replace(made, files=(*made.files, *(File(f.path, f.size, f.sha256) for f in kept_out))), new)
+        return Intaken(replace(made, files=(*made.files, *(File(f.path, f.size, f.sha256) for f in (*kept_out, *breaches)))), new)
+
+    def _beside(self, breaches: Sequence[Fragment]) -> Sequence[Commit]:
+        if self.breaches is None:
+            return ()
+        return breaches_commits(self.work, self.order.table, self.breaches, breaches, anew=self.base.snapshot is None)
 
     def _parted(self) -> tuple[list[Taken], list[Bad]]:
         """What was taken, and the files that go to quarantine. DataError with all that is wrong with the others."""
@@ -190,6 +201,10 @@ def _settled(source: Source, new: New, taken: Sequence[Taken]) -> New:
     return settle(new, [mark for t in taken for mark in t.marks]) if settle else new
 
 
+def _keeps_out(contract: Contract | None) -> bool:
+    return contract is not None and contract.keeps_out
+
+
 def _bad(taken: Taken, keeps: bool) -> list[str]:
     if keeps:
         return []
@@ -202,7 +217,8 @@ def _figures(taken: Sequence[Taken], poison: Sequence[Bad], struck: Struck) -> d
         "new_pieces": len(taken),
         "rows_read": sum(t.num_read for t in taken),
         "rows_sampled": sum(t.num_sampled for t in taken),
-        "rows_dropped": sum(t.num_sampled - t.num_kept for t in taken),
+        "rows_dropped": sum(t.num_sampled - t.num_kept - t.num_breaches for t in taken),
+        "rows_quarantined": sum(t.num_breaches for t in taken),
         "rows_replaced": struck.num_rows,
         "records_quarantined": sum(t.num_bad for t in taken),
         "files_quarantined": len(poison),
@@ -212,7 +228,10 @@ def _figures(taken: Sequence[Taken], poison: Sequence[Bad], struck: Struck) -> d
 def _quarantined(figures: dict[str, Json], table: str) -> list[str]:
     found = {"records": figures["records_quarantined"], "files": figures["files_quarantined"]}
     told = " and ".join(f"{num:,} {what}" for what, num in found.items() if num)
-    return [f"{told} could not be read: they are in quarantine, in table {quarantine.table_of(table)}, with the reasons"] if told else []
+    lines = [f"{told} could not be read: they are in quarantine, in table {quarantine.table_of(table)}, with the reasons"] if told else []
+    if num := figures["rows_quarantined"]:
+        lines.append(f"{num:,} rows break the contract: they are in table {breaches_of(table)}, with the reasons")
+    return lines
 
 
 def _files(taken: Sequence[Taken], poison: Sequence[Bad], everything: Sequence[Taken]) -> list[TakenFile]:

@@ -14,10 +14,11 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract, fit
-from raypipe.data.contract.findings import Place, examine, merge
+from raypipe.data.contract.findings import NUM_REFUSED, examine, merge
 from raypipe.data.fragment.conform import numbered
-from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.ingest.quarantine import COLUMNS, rows_of
 from raypipe.data.lake.target import Target
 from raypipe.data.rows import FRAGMENT_ROWS
@@ -49,6 +50,10 @@ class Taken:
     num_bad: int = 0
     quarantined: tuple[Fragment, ...] = ()
     """All of those records, where they are kept."""
+    breaches: tuple[Fragment, ...] = ()
+    """Rows that the contract keeps out, with their reasons: for the table NAME~breaches."""
+    refused: Fragment | None = None
+    """The first rows that break a rule with `on_breach: fail`, with their reasons: to look at."""
     is_poison: bool = False
     """With `problems`: the piece itself cannot be read, however often it is tried."""
     marks: tuple[Json, ...] = ()
@@ -57,6 +62,10 @@ class Taken:
     @property
     def num_kept(self) -> int:
         return sum(fragment.num_rows for fragment in self.fragments)
+
+    @property
+    def num_breaches(self) -> int:
+        return sum(fragment.num_rows for fragment in self.breaches)
 
 
 @dataclass(frozen=True)
@@ -90,6 +99,8 @@ class Intake:
     """Share of the rows that are taken."""
     keeps_bad: bool = False
     """Whether records that cannot be read are written too, beside the others."""
+    breaches: Target | None = None
+    """The same of the table NAME~breaches, where the contract keeps rows out."""
 
     def __call__(self, item: Numbered) -> Taken:
         try:
@@ -99,9 +110,9 @@ class Intake:
 
     def _taken(self, item: Numbered) -> Taken:
         piece, name = item.piece, _fragment_name(item.number, item.piece.name)
-        writer = _Writer(self.store, self.path, name, self.target)
-        beside = _Writer(self.store, self.path, f"{name}-bad", Target(numbered(COLUMNS)))
-        num_read, num_sampled, num_bad, bad, found, marks = 0, 0, 0, [], [], []
+        writer, beside = self._writer(name, self.target), self._writer(f"{name}-bad", Target(numbered(COLUMNS)))
+        judged = _Judged(self, name, piece.name)
+        num_read, num_sampled, num_bad, bad, marks = 0, 0, 0, [], []
         for batch in self._batches(piece):
             num_read += batch.rows.num_rows
             num_bad += len(batch.bad)
@@ -111,12 +122,13 @@ class Intake:
             marks += [] if batch.mark is None else [batch.mark]
             rows, place = _sampled(batch.rows, Place(piece.name, batch.numbers), self.sample)
             num_sampled += rows.num_rows
-            if self.contract is not None:
-                rows, _, findings = examine(self.contract, rows, place)
-                found.append(findings)
-            writer.add(rows)
+            writer.add(judged.kept(rows, place))
         kept = writer.end()
-        return Taken(piece, kept, num_read, num_sampled, merge(found), (), tuple(bad), num_bad, beside.end(), marks=tuple(marks))
+        about = (piece, kept, num_read, num_sampled, merge(judged.findings), (), tuple(bad), num_bad, beside.end())
+        return Taken(*about, breaches=judged.breaches.end(), refused=judged.refused(), marks=tuple(marks))
+
+    def _writer(self, name: str, target: Target) -> _Writer:
+        return _Writer(self.store, self.path, name, target)
 
     def _batches(self, piece: Piece) -> Iterator[Batch]:
         """Rows in the table's columns and types, with their numbers in the piece."""
@@ -180,6 +192,34 @@ def _sampled(rows: pa.Table, place: Place, share: float) -> tuple[pa.Table, Plac
         return rows, place
     mask = sample_mask(place.file, place.rows, share)
     return rows.filter(pa.array(mask)), Place(place.file, place.rows[mask])
+
+
+class _Judged:
+    """What the contract finds in a piece, batch after batch; memory is bounded by one."""
+
+    def __init__(self, intake: Intake, name: str, piece: str):
+        self._intake, self._name = intake, name
+        self.findings: list[list[Json]] = []
+        self.breaches = _Writer(intake.store, intake.path, f"{name}-breaches", intake.breaches or intake.target)
+        self._refused: list[pa.Table] = []
+
+    def kept(self, rows: pa.Table, place: Place) -> pa.Table:
+        """The rows that go into the table."""
+        if self._intake.contract is None:
+            return rows
+        found = examine(self._intake.contract, rows, place)
+        self.findings.append(found.findings)
+        if found.quarantined is not None:
+            self.breaches.add(found.quarantined)
+        if found.refused is not None and sum(r.num_rows for r in self._refused) < NUM_REFUSED:
+            self._refused.append(found.refused)
+        return found.kept
+
+    def refused(self) -> Fragment | None:
+        if not self._refused:
+            return None
+        rows = pa.concat_tables(self._refused).slice(0, NUM_REFUSED)
+        return write_fragment(self._intake.store, f"{self._intake.path}/{self._name}-refused.parquet", rows)
 
 
 class _Writer:

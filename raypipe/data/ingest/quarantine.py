@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from raypipe.core.step import Commit, Work
+from raypipe.data.contract.breaches import silent
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.source.piece import Bad
 from raypipe.data.table import TableSchema, latest, made
@@ -35,13 +36,4 @@ def commits(work: Work, table: str, fragments: Sequence[Fragment], files: Sequen
     name = table_of(table)
     before = latest(work.ledger, name)
     beside = made(work, name, TableSchema(COLUMNS), parts, mode="append" if before else "overwrite", before=before)
-    return parts, [_silent(commit) for commit in beside.commits]
-
-
-def _silent(commit: Commit) -> Commit:
-    """Its figures are not those of the table."""
-
-    def silent(connection, artifact: str) -> None:
-        commit(connection, artifact)
-
-    return silent
+    return parts, [silent(commit) for commit in beside.commits]

@@ -115,7 +115,7 @@ def test_what_is_known_before_anything_runs():
         (Column("string", pattern="("), r"pattern '\(': "),
         (Column("string", pattern="(?=a)b"), "RE2 knows no look-around"),
         (Column("string", unique=True, on_breach="drop"), "unique cannot go with on_breach: drop"),
-        (Column("string", on_breach="ignore"), "on_breach is 'ignore', expected fail, drop or warn"),  # type: ignore[arg-type]
+        (Column("string", on_breach="ignore"), "on_breach is 'ignore', expected fail, quarantine, drop or warn"),  # type: ignore[arg-type]
         (Column("string", known="later"), "known is 'later', expected before or afterwards"),  # type: ignore[arg-type]
     ],
 )

@@ -4,8 +4,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract
-from raypipe.data.contract.findings import Place, breaches, examine, merge, words
+from raypipe.data.contract.findings import breaches, examine, merge, words
 
 
 def found(column, values, type=None, file="a.csv", first=1):
@@ -28,20 +29,20 @@ def found(column, values, type=None, file="a.csv", first=1):
     ],
 )
 def test_a_breach_names_column_count_rule_file_row_and_value(column, values, text):
-    findings = found(column, values)[2]
+    findings = found(column, values).findings
     (line,) = breaches(findings, "fail")
     assert text in line
 
 
 def test_times_are_compared_with_iso_texts():
     column = Column("timestamp[us, tz=UTC]", min="2013-01-01T00:00:00Z", max="2013-12-31T00:00:00Z")
-    assert not [f for f in found(column, [1_370_000_000_000_000], pa.timestamp("us", "UTC"))[2] if f["figure"]]
-    assert words(found(column, [0], pa.timestamp("us", "UTC"))[2][0]).endswith("(first: a.csv row 1: 1970-01-01 00:00:00+00:00)")
-    assert breaches(found(Column("date32", max="2013-01-01"), [20_000], pa.date32())[2], "fail")
+    assert not [f for f in found(column, [1_370_000_000_000_000], pa.timestamp("us", "UTC")).findings if f["figure"]]
+    assert words(found(column, [0], pa.timestamp("us", "UTC")).findings[0]).endswith("(first: a.csv row 1: 1970-01-01 00:00:00+00:00)")
+    assert breaches(found(Column("date32", max="2013-01-01"), [20_000], pa.date32()).findings, "fail")
 
 
 def test_every_rule_has_its_figure_broken_or_not():
-    findings = found(Column("int64", nulls=False, min=0, max=9), [1, 2])[2]
+    findings = found(Column("int64", nulls=False, min=0, max=9), [1, 2]).findings
     assert [(f["rule"], f["bound"], f["figure"], f["rows"]) for f in findings] == [
         ("nulls", False, 0, 2),
         ("min", 0, 0, 2),
@@ -52,18 +53,18 @@ def test_every_rule_has_its_figure_broken_or_not():
 def test_only_drop_takes_rows_away():
     values = [1, -1, None, 5]
     for what, kept in (("fail", values), ("warn", values), ("drop", [1, None, 5])):
-        table, mask, findings = found(Column("int64", min=0, on_breach=what), values)  # type: ignore[arg-type]
-        assert table["x"].to_pylist() == kept
-        assert mask.tolist() == [v in kept for v in values]
-        assert len(breaches(findings, what)) == 1
+        seen = found(Column("int64", min=0, on_breach=what), values)  # type: ignore[arg-type]
+        assert seen.kept["x"].to_pylist() == kept
+        assert seen.mask.tolist() == [v in kept for v in values]
+        assert len(breaches(seen.findings, what)) == 1
 
 
 def test_findings_merge_in_the_order_of_fragments():
     column = Column("int64", min=0)
     parts = [
-        found(column, [-1] * 7, file="a.csv")[2],
-        found(column, [1], file="b.csv")[2],
-        found(column, [-2] * 7, file="c.csv", first=5)[2],
+        found(column, [-1] * 7, file="a.csv").findings,
+        found(column, [1], file="b.csv").findings,
+        found(column, [-2] * 7, file="c.csv", first=5).findings,
     ]
     (merged,) = merge(parts)
     assert (merged["figure"], merged["rows"]) == (14, 15)
@@ -74,6 +75,6 @@ def test_findings_merge_in_the_order_of_fragments():
 
 def test_dictionaries_and_long_values():
     table = pa.table({"x": pa.array(["b" * 200, "a"]).dictionary_encode()})
-    findings = examine(Contract({"x": Column("dictionary<string, int32>", pattern="a")}), table, Place("f", np.array([3, 4])))[2]
+    findings = examine(Contract({"x": Column("dictionary<string, int32>", pattern="a")}), table, Place("f", np.array([3, 4]))).findings
     assert len(words(findings[0])) < 200
     assert findings[0]["examples"][0]["row"] == 3
