@@ -29,6 +29,15 @@ def version(name: str) -> str:
     return _ABSENT
 
 
+def installed() -> dict[str, str]:
+    """Every distribution on the import path -> its version, sorted by name: what the environment is made of."""
+    found: dict[str, str] = {}
+    for folder in map(Path, sys.path):
+        if folder.is_dir():
+            found = {name: version for name, (version, _) in _infos(folder).items()} | found
+    return dict(sorted(found.items()))
+
+
 @lru_cache(maxsize=1024)
 def _holder(module: str) -> tuple[str, str]:
     top = module.partition(".")[0]

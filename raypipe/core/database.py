@@ -32,7 +32,14 @@ class Database:
 
     @classmethod
     def open(cls, url: str, clock: Callable[[], float] | None = None) -> Database:
-        """Makes the tables where there are none. LedgerError, in one line, where it cannot be opened or is of a newer version."""
+        """Makes the tables where there are none. LedgerError, in one line, where it cannot be opened or is of another version."""
+        database = cls.of(url, clock)
+        _prepare(database)
+        return database
+
+    @classmethod
+    def of(cls, url: str, clock: Callable[[], float] | None = None) -> Database:
+        """The same as it is: whatever its version, with no tables made."""
         try:
             parsed = make_url(url)
         except ArgumentError:
@@ -46,7 +53,6 @@ class Database:
         else:
             found = parsed.render_as_string(hide_password=True)
             raise LedgerError(f"ledger {found}: expected sqlite:///PATH or postgresql+psycopg://HOST/DATABASE")
-        _prepare(database)
         return database
 
     @contextlib.contextmanager
@@ -140,7 +146,7 @@ def _version_holds(connection: Connection, database: Database) -> bool:
         word = "newer" if int(found) > schema.VERSION else "older"
         raise LedgerError(
             f"ledger {database.name}: is of version {found}, {word} than version {schema.VERSION} that this raypipe reads. "
-            + ("Update raypipe, or use the ledger's own." if word == "newer" else "Use the raypipe that made it, or start a new ledger.")
+            + ("Update raypipe, or use the ledger's own." if word == "newer" else "`raypipe ledger migrate` brings it up to date.")
         )
     return True
 

@@ -11,6 +11,8 @@ class RaypipeError(Exception):
     """An error whose text is meant for the user: it is printed without a traceback."""
 
     exit_code = 1
+    transient = False
+    """Whether the same work may succeed at another try; set where that is known better than by the class (see `core/transient.py`)."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,12 @@ class Conflict(DataError):
 
 class StepFailed(RaypipeError):
     """Code of the user's, or a library below it, raised inside a step: the text names the step, the error and its line (exit 1)."""
+
+
+class TimedOut(RaypipeError):
+    """A step took longer than its `timeout`, or waited longer for its resources than its `deadline` (exit 1)."""
+
+    transient = True
 
 
 class LedgerError(RaypipeError):

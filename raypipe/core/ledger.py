@@ -6,17 +6,18 @@ import contextlib
 import dataclasses
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, insert
 
+from raypipe.core import documents, records, runs, schema
 from raypipe.core import lease as leases
-from raypipe.core import records, runs, schema
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.database import Database
 from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Lease
+from raypipe.core.migrate import migrate
 from raypipe.core.records import Record
 from raypipe.core.runs import Run, StepRecord
 from raypipe.core.step import DIGEST, Commit
@@ -42,6 +43,18 @@ class Ledger:
         """
         return cls(url, project, Database.open(url, clock))
 
+    @classmethod
+    def migrate(cls, url: str) -> tuple[int, int]:
+        """A ledger of an older version brought up to this one's; its version before and after. Nobody else may use it meanwhile."""
+        database = Database.of(url)
+        try:
+            if database.path and not database.path.exists():
+                raise LedgerError(f"ledger {database.name}: there is none")
+            with database.writing() as connection:
+                return migrate(connection)
+        finally:
+            database.close()
+
     @property
     def where(self) -> str:
         """Where it lies, for people: the file, or the URL without its password."""
@@ -60,9 +73,19 @@ class Ledger:
 
     # runs and their steps
 
-    def start_run(self, run: Run) -> None:
+    def start_run(self, run: Run, kept: Mapping[str, Json] | None = None) -> None:
+        """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves."""
         with self.writing() as connection:
+            if kept is not None:
+                parts = {name: documents.keep(connection, self.project, part) for name, part in kept.items()}
+                run = dataclasses.replace(run, kept=documents.keep(connection, self.project, parts))
             runs.start(connection, self.project, run)
+
+    def kept(self, run: Run) -> dict[str, Json]:
+        """What that run ran with, by name; empty where it had nothing to do, or was recorded by a raypipe that kept nothing."""
+        with self.reading() as connection:
+            parts = documents.find(connection, self.project, run.kept) if run.kept else None
+            return {name: documents.find(connection, self.project, digest) for name, digest in (parts or {}).items()}
 
     def end_run(self, run_id: str, state: str, exit_code: int) -> None:
         with self.writing() as connection:
@@ -77,6 +100,11 @@ class Ledger:
         """Newest first; one whose process is gone shows as INTERRUPTED."""
         with self.reading() as connection:
             return runs.latest(connection, self.project, limit, self.one_host)
+
+    def run(self, run_id: str) -> Run | None:
+        """That run, by its whole name."""
+        with self.reading() as connection:
+            return runs.find(connection, self.project, run_id, self.one_host)
 
     def steps(self, run_id: str) -> list[StepRecord]:
         with self.reading() as connection:
@@ -96,6 +124,11 @@ class Ledger:
         """The newest artifact of that step, superseded or not, with its identity document: what a plan compares with."""
         with self.reading() as connection:
             return records.nearest(connection, self.project, pipeline, step)
+
+    def identity(self, id: str) -> Json:
+        """The document whose canonical sha256 is the artifact's fingerprint."""
+        with self.reading() as connection:
+            return records.identity_of(connection, self.project, id)
 
     def artifact(self, id: str) -> Artifact | None:
         with self.reading() as connection:

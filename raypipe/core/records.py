@@ -88,6 +88,10 @@ def nearest(connection: Connection, project: str, pipeline: str, step: str) -> t
     return (_artifact(row), row.identity) if row is not None else None
 
 
+def identity_of(connection: Connection, project: str, artifact_id: str) -> Json:
+    return connection.execute(select(table.c.identity).where(table.c.project == project, table.c.id == artifact_id)).scalar_one_or_none()
+
+
 def parents_of(connection: Connection, project: str, artifact_id: str) -> list[Artifact]:
     link = schema.parents
     query = select(table).join(link, link.c.parent == table.c.id).where(link.c.project == project, link.c.child == artifact_id)

@@ -40,6 +40,8 @@ class Run:
     """The unresolved config: a secret stays a reference in it."""
     owner: Json = None
     """The process, as `Owner` in JSON; set by `start_run`."""
+    kept: str = ""
+    """The digest of the document that says with what it ran: pipeline, code, environment. Empty where it had nothing to do."""
 
 
 @dataclass(frozen=True)
@@ -106,6 +108,12 @@ def latest(connection: Connection, project: str, limit: int, one_host: bool) -> 
     rows = connection.execute(select(table).where(table.c.project == project).order_by(table.c.number.desc()).limit(limit))
     here = Owner.here()
     return [_seen(_run(row), here, one_host) for row in rows]
+
+
+def find(connection: Connection, project: str, run_id: str, one_host: bool) -> Run | None:
+    table = schema.runs
+    row = connection.execute(select(table).where(table.c.project == project, table.c.id == run_id)).one_or_none()
+    return _seen(_run(row), Owner.here(), one_host) if row is not None else None
 
 
 def steps_of(connection: Connection, project: str, run_id: str) -> list[StepRecord]:

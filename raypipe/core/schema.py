@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from raypipe.core.artifact import Json
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of a table below. A ledger of a newer version is refused."""
 
 
@@ -71,7 +71,16 @@ runs = Table(
     Column("command", Text, nullable=False),
     Column("config", JsonText),
     Column("owner", JsonText, nullable=False),
+    Column("kept", Text, nullable=False, server_default=text("''")),
     UniqueConstraint("project", "id"),
+)
+
+documents = Table(
+    "raypipe_documents",
+    metadata,
+    _project(),
+    Column("digest", Text, primary_key=True),
+    Column("document", JsonText, nullable=False),
 )
 
 steps = Table(

@@ -70,6 +70,8 @@ class Work(Look):
     path: str = ""
     """A folder of this attempt's own, relative to the store's root: what it writes there nobody else writes."""
     fingerprint: str = ""
+    identity: Json = None
+    """The document whose digest is the fingerprint."""
     inline: bool = False
     """True under `cluster=debug`: no Ray, everything in this process."""
     report: Callable[[str], None] = lambda text: None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,8 +10,7 @@ from typing import Any, Literal, Protocol
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem
-
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASS|CREDENTIAL", re.IGNORECASE)
+from raypipe.core.secret import masked
 
 
 class Tracker(Protocol):
@@ -56,7 +54,7 @@ class Wandb:
             id=run,
             name=run,
             resume="allow",
-            config=masked(config, os.environ),
+            config=masked(config),
             mode=self._mode(),
             dir=self.folder,
             settings=_settings(wandb),
@@ -76,26 +74,6 @@ class Wandb:
         if self.mode == "auto":
             return "online" if os.environ.get("WANDB_API_KEY") else "offline"
         return self.mode
-
-
-def masked(config: Mapping[str, Json], environ: Mapping[str, str]) -> dict[str, Json]:
-    """The config with `***` for the value of any variable of the environment whose name says that it is a secret.
-
-    An unresolved config has none; this is for the one that somebody resolved, or wrote out.
-    """
-    secrets = [value for name, value in environ.items() if SECRET_NAME.search(name) and len(value) >= 8]
-
-    def mask(value: Json) -> Json:
-        if isinstance(value, Mapping):
-            return {mask(str(key)): mask(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [mask(each) for each in value]
-        if isinstance(value, str):
-            for secret in secrets:
-                value = value.replace(secret, "***")
-        return value
-
-    return mask(config)
 
 
 def _settings(wandb: Any) -> Any:

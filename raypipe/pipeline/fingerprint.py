@@ -15,6 +15,7 @@ from typing import Any
 from raypipe.code.closure import closure
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
+from raypipe.core.secret import masked
 from raypipe.pipeline.node import Node
 
 
@@ -23,12 +24,12 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
 
     `code` maps `module:qualname` to a digest; `uncached` names targets without source, whose step is never a HIT.
     """
-    targets = [node.target, *_targets(node.settings)]
+    named = [node.target, *targets(node.settings)]
     code: dict[str, str] = {}
     versions: dict[str, str] = {}
     revisions: dict[str, int] = {}
     uncached: list[str] = []
-    for target in dict.fromkeys(targets):
+    for target in dict.fromkeys(named):
         if target.startswith("raypipe."):
             own = own_class(target)
             revisions[target] = getattr(own, "revision", 1)
@@ -44,7 +45,7 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
             versions |= found.distributions
     document = {
         "step": node.target,
-        "settings": _identity_settings(node, search),
+        "settings": masked(_identity_settings(node, search), told_apart=True),
         "revisions": revisions,
         "code": code,
         "versions": versions,
@@ -107,15 +108,16 @@ def _silent_parameters(target: str, search: Sequence[Path]) -> frozenset[str]:
     return frozenset(p.name for p in shape(target, search).parameters if not p.identity) if target else frozenset()
 
 
-def _targets(value: Json) -> Iterator[str]:
+def targets(value: Json) -> Iterator[str]:
+    """Every import path that a value names, as they come."""
     if isinstance(value, dict):
         if "_target_" in value:
             yield value["_target_"]
         for v in value.values():
-            yield from _targets(v)
+            yield from targets(v)
     elif isinstance(value, list):
         for v in value:
-            yield from _targets(v)
+            yield from targets(v)
 
 
 def _versions(distributions: Sequence[str]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from raypipe.core.errors import ConfigError, RaypipeError
 from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
 from raypipe.pipeline.driver import Driver, Options
+from raypipe.pipeline.kept import kept
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
 
@@ -55,7 +56,8 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     planned = checked_plan(pipeline, scene, options.cluster)
     result = RunResult(run_id(), pipeline.name)
     began = time.monotonic()
-    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config))
+    what = None if planned.nothing_to_do else kept(pipeline, scene)
+    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), what)
     try:
         with Driver(pipeline, scene, options, result.id) as driver:
             driver.go(result.steps, planned)

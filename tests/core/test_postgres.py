@@ -56,7 +56,7 @@ def test_many_that_open_a_new_database_at_once_agree(fresh_url: str):
 def test_a_newer_version_is_refused_with_both_named(ledger: Ledger, fresh_url: str):
     with ledger.writing() as connection:
         connection.execute(text("update raypipe_meta set value = '7'"))
-    with pytest.raises(LedgerError, match="is of version 7, newer than version 1 that this raypipe reads"):
+    with pytest.raises(LedgerError, match="is of version 7, newer than version 2 that this raypipe reads"):
         Ledger.open(fresh_url, "test")
 
 

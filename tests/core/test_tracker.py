@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.core.tracker import NoTracker, Wandb, masked
+from raypipe.core.tracker import NoTracker, Wandb
 
 CANARY = "RAYPIPE-CANARY-7f3a9c"
 
@@ -35,12 +35,6 @@ def test_wandb_without_a_key_writes_offline_and_no_secret_lands_there(tmp_path: 
     assert b"${oc.env:DB_PASSWORD}" in run
     assert b"loss" in run
     assert [path for path in tmp_path.rglob("*") if path.is_file() and CANARY.encode() in path.read_bytes()] == []
-
-
-def test_a_secret_of_the_environment_is_masked_wherever_it_stands():
-    environ = {"API_KEY": "abcdefgh1", "USER": "somebody", "SHORT_TOKEN": "a"}
-    config = {"a": [{"b": "x abcdefgh1 y"}, 1.5, None], "abcdefgh1": "somebody a"}
-    assert masked(config, environ) == {"a": [{"b": "x *** y"}, 1.5, None], "***": "somebody a"}
 
 
 @pytest.mark.parametrize(("key", "mode", "expected"), [("", "auto", "offline"), ("k", "auto", "online"), ("k", "offline", "offline")])

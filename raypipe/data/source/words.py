@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import re
 
-_SECRETS = re.compile(r"KEY|SECRET|TOKEN|PASSWORD|PASSWD|CREDENTIAL|CONNECTION_STRING", re.IGNORECASE)
+from raypipe.core.secret import masked
+
 _OF_THE_PLACE = re.compile(r"AWS Error|curlCode|google::cloud|CURL error|Azure|timed? ?out|[Cc]onnection|Couldn't connect")
 _IN_QUERY = re.compile(r"(?<=[?&])[^\s'\"]+")
 
@@ -20,10 +20,7 @@ def said(error: BaseException) -> str:
 
 def scrubbed(text: str) -> str:
     """The text without any value of an environment variable that is named like a secret, and without the options of URLs."""
-    values = {value for name, value in os.environ.items() if len(value) >= 6 and _SECRETS.search(name)}
-    for value in sorted(values, key=len, reverse=True):
-        text = text.replace(value, "***")
-    return re.sub(r"(?<=://)[^/@\s']+:[^/@\s']+@", "***@", _IN_QUERY.sub("***", text))
+    return re.sub(r"(?<=://)[^/@\s']+:[^/@\s']+@", "***@", _IN_QUERY.sub("***", masked(text)))
 
 
 def is_of_the_place(error: BaseException) -> bool:

@@ -1,0 +1,26 @@
+"""Documents: JSON kept once under the digest of its content, whoever refers to it."""
+
+from __future__ import annotations
+
+import hashlib
+
+from sqlalchemy import Connection, insert, select
+
+from raypipe.core import schema
+from raypipe.core.artifact import Json
+
+table = schema.documents
+
+
+def keep(connection: Connection, project: str, document: Json) -> str:
+    """Its sha256; it is written unless it is there."""
+    digest = hashlib.sha256(schema.canonical(document).encode()).hexdigest()
+    where = (table.c.project == project, table.c.digest == digest)
+    if connection.execute(select(table.c.digest).where(*where)).one_or_none() is None:
+        connection.execute(insert(table).values(project=project, digest=digest, document=document))
+    return digest
+
+
+def find(connection: Connection, project: str, digest: str) -> Json:
+    """The document; None where there is none of that digest."""
+    return connection.execute(select(table.c.document).where(table.c.project == project, table.c.digest == digest)).scalar_one_or_none()

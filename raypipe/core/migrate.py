@@ -1,0 +1,36 @@
+"""A ledger of an older version brought up to the one that this raypipe reads, in one transaction."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, select, text
+
+from raypipe.core import schema
+from raypipe.core.errors import LedgerError
+
+STEPS: dict[int, Sequence[str]] = {
+    1: ("alter table raypipe_runs add column kept text not null default ''",),
+}
+"""Version -> the statements that make the next one of it, on SQLite and PostgreSQL alike; tables that are new are made by themselves."""
+
+
+def migrate(connection: Connection) -> tuple[int, int]:
+    """The version before and after. LedgerError where the ledger is of a newer version, or of one that nothing leads on from."""
+    before = now = version(connection)
+    if before > schema.VERSION:
+        raise LedgerError(f"the ledger is of version {before}, newer than version {schema.VERSION}: update raypipe")
+    while now < schema.VERSION:
+        if now not in STEPS:
+            raise LedgerError(f"nothing leads from version {now} of the ledger to version {schema.VERSION}")
+        for statement in STEPS[now]:
+            connection.execute(text(statement))
+        now += 1
+    schema.metadata.create_all(connection)
+    connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value=str(now)))
+    return before, now
+
+
+def version(connection: Connection) -> int:
+    """The version that the ledger says it is of."""
+    return int(connection.execute(select(schema.meta.c.value).where(schema.meta.c.key == "version")).scalar_one())

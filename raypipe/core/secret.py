@@ -1,0 +1,36 @@
+"""Secrets: the values of variables of the environment whose names say so. They reach no file, no log and no tracker."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|CONNECTION_STRING", re.IGNORECASE)
+SHORTEST = 6
+"""Characters: a shorter value would be found in plain words."""
+
+
+def values(environ: Mapping[str, str] | None = None) -> list[str]:
+    """The longest first, so that one that holds another is masked whole."""
+    found = {value for name, value in (os.environ if environ is None else environ).items() if len(value) >= SHORTEST and NAME.search(name)}
+    return sorted(found, key=len, reverse=True)
+
+
+def masked(value: Any, environ: Mapping[str, str] | None = None, *, told_apart: bool = False) -> Any:
+    """A JSON value, keys too, with `***` where a secret stood; `told_apart` adds 8 digits of its sha256, so that another one differs."""
+    secrets = {value: f"***{hashlib.sha256(value.encode()).hexdigest()[:8]}" if told_apart else "***" for value in values(environ)}
+
+    def mask(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {mask(str(key)): mask(each) for key, each in value.items()}
+        if isinstance(value, list | tuple):
+            return [mask(each) for each in value]
+        if isinstance(value, str):
+            for secret, mask_ in secrets.items():
+                value = value.replace(secret, mask_)
+        return value
+
+    return mask(value) if secrets else value
