@@ -21,21 +21,50 @@ Stats = dict[str, dict[str, Json]]
 where they are not known: nested and binary columns, durations, all-null ones, infinities. Moments are in UTC and end with Z."""
 
 
-def num_nans(column: pa.ChunkedArray) -> int:
+class Seen:
+    """What is to be known of the rows of a file, gathered as they are written: all at once, or piece by piece."""
+
+    def __init__(self, schema: pa.Schema):
+        self.schema = schema
+        self.num_rows = 0
+        self.may_have_nans = {field.name for field in schema if pa.types.is_floating(field.type)}
+        """Columns of floats: Parquet's statistics of these are not written, and not trusted."""
+        self._nulls = dict.fromkeys(schema.names, 0)
+        self._nans = dict.fromkeys(schema.names, 0)
+        self._ends: dict[str, list[Any]] = {name: [] for name in schema.names}
+
+    @classmethod
+    def of_whole(cls, table: pa.Table) -> Seen:
+        """For a table that is written at once: where no NaN is, Parquet's own statistics do."""
+        seen = cls(table.schema)
+        seen.may_have_nans = {name for name in seen.may_have_nans if _num_nans(table.column(name))}
+        return seen
+
+    def add(self, rows: pa.Table) -> None:
+        self.num_rows += rows.num_rows
+        for name in self.schema.names:
+            column = rows.column(name)
+            self._nulls[name] += column.null_count
+            if name in self.may_have_nans:
+                self._nans[name] += _num_nans(column)
+            # The footer's bounds of times need pandas, and it has none of halves.
+            if name in self.may_have_nans or _is_moment(column.type) or pa.types.is_float16(column.type):
+                self._ends[name].append(_ends(column))
+
+    def statistics(self, footer: pq.FileMetaData) -> Stats:
+        """Bounds come from the footer, which the writer has computed anyway, or else from Arrow."""
+        places = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
+        groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
+        made = {}
+        for name, type_ in zip(self.schema.names, self.schema.types, strict=True):
+            chunks = [group.column(places[name]) for group in groups] if name in places else []
+            low, high = _merged(self._ends[name], type_) if self._ends[name] else _bounds(type_, chunks)
+            made[name] = {"nulls": self._nulls[name], "nans": self._nans[name], "min": _json_bound(low), "max": _json_bound(high)}
+        return made
+
+
+def _num_nans(column: pa.ChunkedArray) -> int:
     return pc.sum(pc.is_nan(column), min_count=0).as_py() if pa.types.is_floating(column.type) else 0
-
-
-def statistics(table: pa.Table, footer: pq.FileMetaData, nans: Mapping[str, int]) -> Stats:
-    """Bounds come from the footer, which the writer has computed anyway; times from Arrow, since the footer's need pandas."""
-    places = {footer.schema.column(i).path: i for i in range(footer.num_columns)}
-    groups = [footer.row_group(i) for i in range(footer.num_row_groups)]
-    made = {}
-    for name, found in nans.items():
-        column = table.column(name)
-        chunks = [group.column(places[name]) for group in groups] if name in places else []
-        low, high = _arrow_bounds(column) if found else _bounds(column, chunks)
-        made[name] = {"nulls": column.null_count, "nans": found, "min": _json_bound(low), "max": _json_bound(high)}
-    return made
 
 
 def group_statistics(group: pq.RowGroupMetaData, columns: Mapping[str, tuple[int, pa.DataType]]) -> Stats:
@@ -66,12 +95,13 @@ def _footer_bound(found: pq.Statistics, end: str, type_: Any) -> Json:
     return None
 
 
-def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tuple[Any, Any]:
-    type_ = column.type
+def _is_moment(type_: pa.DataType) -> bool:
+    return pa.types.is_temporal(type_) and not pa.types.is_duration(type_)
+
+
+def _bounds(type_: pa.DataType, chunks: list[pq.ColumnChunkMetaData]) -> tuple[Any, Any]:
     if pa.types.is_duration(type_):
         return None, None
-    if pa.types.is_float16(type_) or pa.types.is_temporal(type_):
-        return _arrow_bounds(column)
     found = [s for s in (chunk.statistics for chunk in chunks) if s is not None and s.has_min_max]
     full = [chunk for chunk in chunks if chunk.statistics is not None and chunk.statistics.num_values]
     if not found or len(found) < len(full):
@@ -79,13 +109,19 @@ def _bounds(column: pa.ChunkedArray, chunks: list[pq.ColumnChunkMetaData]) -> tu
     return min(s.min for s in found), max(s.max for s in found)
 
 
-def _arrow_bounds(column: pa.ChunkedArray) -> tuple[Any, Any]:
+def _ends(column: pa.ChunkedArray) -> pa.Array:
+    """The least and the greatest value, NaN left out."""
     both = pc.min_max(column.cast(pa.float32()) if pa.types.is_float16(column.type) else column)
+    return pa.concat_arrays([pa.repeat(both[end], 1) for end in ("min", "max")])
+
+
+def _merged(ends: list[Any], type_: Any) -> tuple[Any, Any]:
+    both = pc.min_max(pa.concat_arrays(ends))
     low, high = both["min"], both["max"]
-    if not pa.types.is_temporal(column.type):
+    if not _is_moment(type_):
         return low.as_py(), high.as_py()
-    if getattr(column.type, "tz", None):
-        in_utc = pa.timestamp(column.type.unit, "UTC")
+    if getattr(type_, "tz", None):
+        in_utc = pa.timestamp(type_.unit, "UTC")
         low, high = low.cast(in_utc), high.cast(in_utc)
     return low.cast(pa.string()).as_py(), high.cast(pa.string()).as_py()
 

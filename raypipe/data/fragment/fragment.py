@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import DataError, RaypipeError, StoreError, nearest
-from raypipe.data.fragment.bounds import Stats, group_statistics, num_nans, statistics
+from raypipe.data.fragment.bounds import Seen, Stats, group_statistics
 from raypipe.data.fragment.conform import (
     bare_schema,
     children,
@@ -87,41 +89,68 @@ def write_fragment(store: Store, path: str, table: pa.Table, schema: pa.Schema |
     50 % more, and half of that space). Dictionaries are for text alone: on floats they doubled the time.
     Raises DataError for a column that Parquet cannot hold.
     """
-    _check_names(path, table)
-    schema = numbered(table.schema) if schema is None else schema
-    rows = pa.Table.from_arrays(table.columns, schema=with_ids_alone(schema))
+    return _written(store, path, Seen.of_whole(table), iter([table]), schema)
+
+
+def write_pieces(store: Store, path: str, pieces: Iterator[pa.Table], schema: pa.Schema | None = None) -> Fragment:
+    """The same of rows that come piece by piece, at least one of them, of which a row group's worth is in memory.
+
+    Row groups have no statistics of floats, since a NaN may still come; the fragment has.
+    """
+    first = next(pieces)
+    return _written(store, path, Seen(first.schema), _regrouped(itertools.chain([first], pieces)), schema)
+
+
+def _written(store: Store, path: str, seen: Seen, pieces: Iterator[pa.Table], schema: pa.Schema | None) -> Fragment:
+    _check_names(path, seen.schema)
+    schema = numbered(seen.schema) if schema is None else schema
     footers: list[pq.FileMetaData] = []
-    nans = {name: num_nans(table.column(name)) for name in table.column_names}
-    leaves = [leaf for column in table.schema for leaf in _leaves(column.name, column.type)]
     with store.create(path) as writer:
         sink = Sink(writer)
         try:
-            pq.write_table(
-                rows,
-                cast(Any, sink),
-                compression="lz4",
-                use_dictionary=cast(Any, [leaf for leaf, type_ in leaves if _is_text(type_)]),
-                # Parquet's bounds leave NaN out, and DuckDB, for which NaN is the greatest number, skips rows by them.
-                write_statistics=cast(Any, [leaf for leaf, _ in leaves if not nans.get(leaf)]),
-                write_page_checksum=True,
-                row_group_size=_row_group_rows(table),
-                metadata_collector=footers,
-            )
+            with pq.ParquetWriter(cast(Any, sink), with_ids_alone(schema), **_how(seen), metadata_collector=footers) as file:
+                for piece in pieces:
+                    seen.add(piece)
+                    rows = pa.Table.from_arrays(piece.columns, schema=with_ids_alone(schema))
+                    file.write_table(rows, row_group_size=_row_group_rows(piece))
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError, RuntimeError) as raised:
-            raise _told(path, table, raised) from raised
+            raise _told(path, seen.schema, raised) from raised
     file = writer.file
-    about = (path, table.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), statistics(table, footers[0], nans))
+    about = (path, seen.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), seen.statistics(footers[0]))
     return Fragment(*about, columns=columns_digest(schema), footer_sha256=sink.footer_sha256())
 
 
-def _told(path: str, table: pa.Table, raised: BaseException) -> BaseException:
+def _how(seen: Seen) -> dict[str, Any]:
+    leaves = [leaf for column in seen.schema for leaf in _leaves(column.name, column.type)]
+    return {
+        "compression": "lz4",
+        "use_dictionary": [leaf for leaf, type_ in leaves if _is_text(type_)],
+        # Parquet's bounds leave NaN out, and DuckDB, for which NaN is the greatest number, skips rows by them.
+        "write_statistics": [leaf for leaf, _ in leaves if leaf not in seen.may_have_nans],
+        "write_page_checksum": True,
+    }
+
+
+def _regrouped(pieces: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """As many rows as a row group has: rows that were left out make no small row groups."""
+    waiting = next(pieces)
+    for piece in pieces:
+        waiting = stacked([waiting, piece])
+        full = waiting.num_rows // ROW_GROUP_ROWS * ROW_GROUP_ROWS
+        if full:
+            yield waiting.slice(0, full)
+            waiting = waiting.slice(full)
+    yield waiting
+
+
+def _told(path: str, schema: pa.Schema, raised: BaseException) -> BaseException:
     """Why it could not be written. Arrow's writer, asked for the footer of what it could not write, hides it behind an error of its own."""
     cause: BaseException | None = raised
     while cause is not None and not isinstance(cause, pa.ArrowException | RaypipeError):
         cause = cause.__context__
     if isinstance(cause, RaypipeError):
         return cause
-    return DataError(f"{path}: Parquet cannot hold this table: {cause}. Columns: {_name_types(table.schema)}") if cause else raised
+    return DataError(f"{path}: Parquet cannot hold this table: {cause}. Columns: {_name_types(schema)}") if cause else raised
 
 
 def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | None = None, where: Predicate | None = None) -> pa.Table:
@@ -151,12 +180,79 @@ def read_row_groups(
             first += group.num_rows
 
 
+@dataclass(frozen=True)
+class Span:
+    """Rows of a fragment that are worked on at once: all of it, or a row group."""
+
+    rows: pa.Table
+    """Without the deleted ones."""
+    numbers: np.ndarray
+    """Of each row in the file, from 1."""
+
+
+def read_spans(
+    store: Store,
+    fragment: Fragment,
+    columns: Sequence[str] | None = None,
+    may_hold: Callable[[Stats, int], bool] | None = None,
+    *,
+    by_group: bool = False,
+) -> Iterator[Span]:
+    """Its rows at once, or a row group at a time; at least one span comes.
+
+    `may_hold` says by the statistics (of the columns of which they are known) and the number of rows whether a row group, or the fragment
+    as a whole, can hold what is looked for; the others are not read.
+    """
+    deleted = read_positions(store, fragment.deletes)
+    with _opened(store, fragment, columns) as (file, wanted):
+        none = Span(wanted.empty(), np.empty(0, np.int64))
+        if may_hold is not None and not may_hold(fragment.stats, fragment.num_rows):
+            yield none
+            return
+        groups = list(_groups(fragment, file, may_hold))
+        whole = len(groups) == file.num_row_groups
+        for some in [[group] for group in groups] if by_group else [groups] if groups else []:
+            rows = file.read(columns=wanted.found, use_threads=False) if whole and not by_group else _group_rows(file, wanted, some)
+            yield _span(wanted.of(rows), some, deleted)
+        if not groups:
+            yield none
+
+
+def _groups(fragment: Fragment, file: pq.ParquetFile, may_hold: Callable[[Stats, int], bool] | None) -> Iterator[tuple[int, int, int]]:
+    """Of each row group that is to be read its number, its first row and its rows."""
+    known = _known_columns(fragment, file, None) if may_hold else {}
+    first = 0
+    for number in range(file.num_row_groups):
+        group = file.metadata.row_group(number)
+        if may_hold is None or may_hold(group_statistics(group, known), group.num_rows):
+            yield number, first, group.num_rows
+        first += group.num_rows
+
+
+def _group_rows(file: pq.ParquetFile, wanted: _Wanted, groups: Sequence[tuple[int, int, int]]) -> pa.Table:
+    return file.read_row_groups([number for number, _, _ in groups], columns=wanted.found, use_threads=False)
+
+
+def _span(rows: pa.Table, groups: Sequence[tuple[int, int, int]], deleted: np.ndarray) -> Span:
+    numbers = np.concatenate([np.arange(first, first + num_rows) for _, first, num_rows in groups])
+    if not len(deleted) or not np.isin(numbers, deleted, assume_unique=True).any():
+        return Span(rows, numbers + 1)
+    live = np.isin(numbers, deleted, assume_unique=True, invert=True)
+    return Span(kept(rows, live), numbers[live] + 1)
+
+
+def _known_columns(fragment: Fragment, file: pq.ParquetFile, columns: Sequence[str] | None) -> dict[str, tuple[int, pa.DataType]]:
+    """Of the snapshot's columns the place in the file, and the type there."""
+    written = _written_schema(file)
+    places = {file.metadata.schema.column(i).path: i for i in range(file.metadata.num_columns)}
+    names = _wanted(fragment, written, columns).names
+    return {name: (places[found], written.field(found).type) for name, found in names.items() if found in places}
+
+
 def _matching(fragment: Fragment, file: pq.ParquetFile, wanted: _Wanted, deleted: Any, where: Predicate) -> Iterator[pa.Table]:
     """The rows that meet it, of the row groups that can hold one by their statistics; the columns that it looks at are read first."""
-    written, first = _written_schema(file), 0
-    tested = _wanted(fragment, written, where.columns)
-    places = {file.metadata.schema.column(i).path: i for i in range(file.metadata.num_columns)}
-    chosen = {name: (places[found], written.field(found).type) for name, found in tested.names.items() if found in places}
+    first, chosen = 0, _known_columns(fragment, file, where.columns)
+    tested = _wanted(fragment, _written_schema(file), where.columns)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         start, first = first, first + group.num_rows
@@ -189,8 +285,8 @@ class _Wanted:
         return conformed(find, self.schema, rows.num_rows)
 
 
-def _check_names(path: str, table: pa.Table) -> None:
-    names = table.column_names
+def _check_names(path: str, schema: pa.Schema) -> None:
+    names = schema.names
     twice = sorted({name for name in names if names.count(name) > 1})
     if twice:
         raise DataError(f"{path}: the table has two columns named {', '.join(map(repr, twice))}; rename one of them")

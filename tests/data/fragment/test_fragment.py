@@ -4,6 +4,7 @@ import json
 import math
 import os
 import subprocess
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -13,7 +14,8 @@ import pytest
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.store import Store
 from raypipe.data.fragment.conform import numbered
-from raypipe.data.fragment.fragment import read_fragment, read_row_groups, write_fragment
+from raypipe.data.fragment.fragment import read_fragment, read_row_groups, read_spans, write_fragment, write_pieces
+from raypipe.data.fragment.positions import write_deletes
 
 D = decimal.Decimal
 
@@ -215,3 +217,58 @@ def test_a_full_disk_is_said_and_leaves_nothing(tmp_path):
         assert store.size() == (0, 0)
     finally:
         subprocess.run(["umount", str(small)], check=True)
+
+
+def _pieces_of(table: pa.Table, rows: int):
+    return iter([table.slice(start, rows) for start in range(0, table.num_rows, rows)])
+
+
+def test_pieces_make_the_fragment_that_the_whole_makes(store, monkeypatch):
+    monkeypatch.setattr("raypipe.data.fragment.fragment.ROW_GROUP_ROWS", 4)
+    table = pa.table(
+        {
+            "i": pa.array(range(20)),
+            "f": pa.array([float(i) if i % 3 else math.nan for i in range(20)]),
+            "g": pa.array([i / 7 if i % 5 else None for i in range(20)]),
+            "h": pa.array(np.arange(20, dtype=np.float16)),
+            "at": pa.array([i * 1_000_000 for i in range(20)], pa.timestamp("us", "Europe/Berlin")),
+            "text": [f"t{i % 4}" for i in range(20)],
+        }
+    )
+    whole = write_fragment(store, "whole.parquet", table)
+    made = write_pieces(store, "pieces.parquet", _pieces_of(table, 3))
+    assert (made.num_rows, made.stats, made.columns) == (20, whole.stats, whole.columns)
+    assert repr(read_fragment(store, made).to_pylist()) == repr(read_fragment(store, whole).to_pylist())
+    assert [p.num_rows for p in read_row_groups(store, made)] == [4, 4, 4, 4, 4]
+    assert store.holds(made)
+
+
+def test_pieces_that_cannot_be_written_are_told(store):
+    with pytest.raises(DataError, match="two columns named 'a'"):
+        write_pieces(store, "x.parquet", iter([pa.Table.from_arrays([pa.array([1]), pa.array([2])], names=["a", "a"])]))
+
+
+def test_spans_leave_out_row_groups_and_deleted_rows(store, monkeypatch):
+    monkeypatch.setattr("raypipe.data.fragment.fragment.ROW_GROUP_ROWS", 1_024)
+    table = pa.table({"i": range(4_096), "x": [float(i) for i in range(4_096)]})
+    fragment = write_fragment(store, "f.parquet", table)
+
+    def above(stats, num_rows):
+        return "i" not in stats or stats["i"]["max"] >= 3_000
+
+    (whole,) = read_spans(store, fragment)
+    assert whole.rows.equals(table)
+    assert whole.numbers.tolist() == list(range(1, 4_097))
+    (rest,) = read_spans(store, fragment, ["x"], above)
+    assert (rest.rows.num_rows, rest.rows.column_names, rest.numbers[0], rest.numbers[-1]) == (2_048, ["x"], 2_049, 4_096)
+    assert [span.numbers[0] for span in read_spans(store, fragment, ["i"], above, by_group=True)] == [2_049, 3_073]
+    (none,) = read_spans(store, fragment, ["x"], lambda stats, num_rows: False)
+    assert (none.rows.schema, none.rows.num_rows, len(none.numbers)) == (table.schema.remove(0), 0, 0)
+    gone = replace(fragment, deletes=write_deletes(store, "d.parquet", "f.parquet", np.array([0, 2_048, 4_095])))
+    assert next(read_spans(store, gone)).rows["i"].to_pylist() == [i for i in range(4_096) if i not in (0, 2_048, 4_095)]
+    assert [(s.rows["i"][0].as_py(), s.numbers[0]) for s in read_spans(store, gone, by_group=True)] == [
+        (1, 2),
+        (1_024, 1_025),
+        (2_049, 2_050),
+        (3_072, 3_073),
+    ]
