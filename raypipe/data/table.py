@@ -202,6 +202,15 @@ def names(ledger: Ledger) -> dict[str, Snapshot]:
         return {snapshot.name: snapshot for snapshot in snapshots_.newest(connection, ledger.project)}
 
 
+def told_by(connection: Connection, snapshot: Snapshot, artifact: Table) -> Table:
+    """The artifact that made a snapshot, as it says what that is. Of a table that it made beside its own (NAME~quarantine) it says nothing:
+    the catalog does."""
+    schema = artifact.schema
+    if artifact.name != snapshot.name:
+        schema = TableSchema(bare_schema(schemas.of(connection, snapshot))).to_json()
+    return replace(artifact, schema=schema, figures={**artifact.figures, "table": snapshot.name, "snapshot": snapshot.id})
+
+
 # --- making
 
 

@@ -70,18 +70,18 @@ def table(name: str, at: str | int | None = None, project_path: Path | str | Non
 
 def reached(scene: Scene, name: str, at: str | int | None = None) -> Reached:
     """The same in a scene that is open."""
-    from dataclasses import replace
-
+    from raypipe.core import records
     from raypipe.data.lake import snapshot
+    from raypipe.data.table import told_by
 
     if at is None:
         name, _, spec = name.partition("@")
         at = spec or None
     with scene.ledger.reading() as connection:
         chosen = snapshot.at(connection, scene.ledger.project, name, at)
-    artifact = scene.ledger.artifact(chosen.artifact)
-    assert isinstance(artifact, Table), "the catalog names the artifact that made the snapshot"
-    return Reached(chosen, replace(artifact, figures={**artifact.figures, "table": chosen.name, "snapshot": chosen.id}), scene)
+        artifact = records.by_id(connection, scene.ledger.project, chosen.artifact)
+        assert isinstance(artifact, Table), "the catalog names the artifact that made the snapshot"
+        return Reached(chosen, told_by(connection, chosen, artifact), scene)
 
 
 def sql(text: str, project_path: Path | str | None = None) -> pa.Table:

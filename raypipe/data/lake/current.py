@@ -16,7 +16,7 @@ from raypipe.core.step import Made, Work
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import snapshot as snapshots
 from raypipe.data.lake.snapshot import Mode, Snapshot
-from raypipe.data.table import TableSchema, change_of, changed
+from raypipe.data.table import TableSchema, change_of, changed, told_by
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ def current(ledger: Ledger, name: str) -> Current | None:
             return None
         artifact = records.by_id(connection, ledger.project, newest.artifact)
         assert isinstance(artifact, Table), "the catalog names the artifact that made the snapshot"
-        return Current(newest, TableSchema.from_json(artifact.schema), snapshots.data_files(connection, newest))
+        schema = TableSchema.from_json(told_by(connection, newest, artifact).schema)
+        return Current(newest, schema, snapshots.data_files(connection, newest))
 
 
 def require(ledger: Ledger, name: str) -> Current:

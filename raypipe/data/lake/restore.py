@@ -13,7 +13,7 @@ from raypipe.core.step import Commit, Made, Work
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import catalog, layouts, schemas, snapshot
 from raypipe.data.lake.current import change_made, require
-from raypipe.data.table import TableSchema
+from raypipe.data.table import TableSchema, told_by
 
 
 def restore(work: Work, name: str, to: str | int) -> Made[Table]:
@@ -30,15 +30,15 @@ def restore(work: Work, name: str, to: str | int) -> Made[Table]:
         numbered, layout, then = schemas.of(connection, old), layouts.of(connection, old), snapshot.data_files(connection, old)
         lost = next((file for file in snapshot.files(connection, old) if not work.store.holds(file)), None)
         artifact = records.by_id(connection, work.project, old.artifact)
+        assert isinstance(artifact, Table), "the catalog names the artifact that made the snapshot"
+        schema = TableSchema.from_json(told_by(connection, old, artifact).schema)
     if lost:
         raise StoreError(f"table {name}: snapshot {old.id} cannot be restored: {lost.path} is not in the store any more")
-    assert artifact is not None, "the catalog names the artifact that made the snapshot"
     same_table = old.table_id == now.snapshot.table_id
     kept = {_identity(f) for f in now.fragments} & {_identity(f) for f in then} if same_table else set()
     back = [replace(f, id=None) for f in then if _identity(f) not in kept]
     gone = [f for f in now.fragments if _identity(f) not in kept]
     work.report(f"{len(kept):,} files stay, {len(gone):,} go, {len(back):,} come back")
-    schema = TableSchema.from_json(artifact.schema)
     what = {"fragments": back, "ended": gone, "chain": old.chain, "exact": True}
     what |= {"numbered": numbered, "layout": layout, "alters": same_table}
     made = change_made(work, name, "restore", now, schema, {"restored": old.id}, **what)

@@ -18,15 +18,19 @@ MAX_LINE_BYTES = 256 << 20
 """A longer line is refused: a file of one huge array is no JSON lines."""
 
 
-def read(file: Location, types: Mapping[str, pa.DataType], columns: Sequence[str] | None) -> Iterator[pa.Table]:
+def read(
+    file: Location, types: Mapping[str, pa.DataType], columns: Sequence[str] | None, optional: Sequence[str] = ()
+) -> Iterator[pa.Table]:
     """The rows in pieces, the first of which has none. Fields without a type in `types` have the one that the first 8 MB suggest.
 
-    DataError with the line for what is no JSON object, a value that is not of its field's type, a field that comes twice in an object.
+    DataError with the line for what is no JSON object, a value that is not of its field's type, a field that comes twice in an object; and
+    for a field of `types` that no line has, but for `optional` ones: a file whose writer has renamed it would be one of nulls.
     """
     known = {name: type for name, type in types.items() if columns is None or name in columns}
-    first, num_lines = True, 0
+    first, num_lines, num_rows, absent = True, 0, 0, [name for name in known if name not in optional]
     for block in _blocks(file):
         rows = _parsed(block, known, columns, num_lines)
+        absent = [name for name in absent if not _has_field(block, rows, name)]
         if first:
             _require(columns, rows.column_names)
         rows = rows if columns is None else rows.select([name for name in columns if name in rows.column_names])
@@ -36,8 +40,18 @@ def read(file: Location, types: Mapping[str, pa.DataType], columns: Sequence[str
         first = False
         yield rows
         num_lines += block.count(b"\n")
+        num_rows += rows.num_rows
     if first:
         yield pa.table({name: pa.array([], type) for name, type in known.items()})
+    if absent and num_rows:
+        raise DataError("\n".join(f"column '{name}' is missing: no line has it (setting `optional` lets that be)" for name in absent))
+
+
+def _has_field(block: bytes, rows: pa.Table, name: str) -> bool:
+    """Where all its values are null, by its name among the bytes."""
+    if rows.column(name).null_count < rows.num_rows:
+        return True
+    return any(json.dumps(name, ensure_ascii=ascii).encode() in block for ascii in (False, True))
 
 
 def _blocks(file: Location) -> Iterator[bytes]:

@@ -45,6 +45,7 @@ class Parquet:
 
         with pq.ParquetFile(file.open(), page_checksum_verification=True, pre_buffer=file.is_remote) as opened:
             schema = opened.schema_arrow.remove_metadata()
+            _refuse_twice(schema.names)
             require(self.columns, schema.names)
             names = self.columns or schema.names
             yield schema.empty_table().select(names)
@@ -59,6 +60,11 @@ class Parquet:
         import pyarrow.parquet as pq
 
         return pq.read_metadata(file.open()).num_rows > 0
+
+
+def _refuse_twice(names: Sequence[str]) -> None:
+    if twice := sorted({name for name in names if names.count(name) > 1}):
+        raise DataError("\n".join(f"column '{name}' is there twice" for name in twice))
 
 
 def _batches(file: Any, names: Sequence[str], is_remote: bool) -> Iterator[pa.RecordBatch]:
