@@ -43,13 +43,16 @@ class Label:
         return replace(table, names=names, label=self.column, known_afterwards=table.known_afterwards | {self.column})
 
     def run(self, work: Work, table: Table) -> Made[Table]:
+        from raypipe.data.increment import increment
         from raypipe.data.label import LabelRows
         from raypipe.data.rows import map_rows
-        from raypipe.data.table import TableSchema, fragments, made
+        from raypipe.data.table import TableSchema
 
-        before = TableSchema.from_json(table.schema)
-        written = map_rows(work, LabelRows(self.column, self.sql), fragments(work.ledger, table))
-        dropped = table.num_rows - written.num_rows
+        new = increment(work, table)
+        if str(new):
+            work.report(str(new))
+        whole = new.whole(lambda parts: map_rows(work, LabelRows(self.column, self.sql), parts))
+        dropped = sum(note["dropped"] for note in whole.notes)
         work.report(f"{dropped:,} of {table.num_rows:,} rows have no label and are dropped")
-        schema = replace(before, arrow=written.schema, label=self.column)
-        return made(work, f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite", figures={"dropped": dropped})
+        schema = replace(TableSchema.from_json(table.schema), arrow=whole.schema, label=self.column)
+        return whole.made(work, f"{work.pipeline}.{work.step}", schema, {"dropped": dropped})

@@ -1,0 +1,320 @@
+"""An increment: what of a row-wise step's input is new since an earlier artifact of the step, and what of that artifact is carried over.
+
+A row-wise step makes each fragment of its output from one fragment of its input, so that a fragment that was its input before need not be
+worked on again. With the artifact lies a small file that says of each fragment of the input what it was (a digest of its bytes, its
+deleted rows and its columns as they were read), which fragments it became, by their digests, and what the step noted of it. An earlier
+artifact will do where
+
+- its identity differs in nothing but the digest of the input: same settings, code, versions and other inputs;
+- what the step says that its rows depend on beyond that (columns, a fitted chain) is the same;
+- the files that are carried over are in the catalog and in the store.
+
+Where the input only grew, and the step's table is as that artifact left it, the commit is an append: digests of tables are chained, so that
+it is the digest that a full computation would have. Otherwise the table is overwritten by a snapshot that names old files beside new ones,
+in the order of the input, which has that digest as well.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, cast
+
+import pyarrow as pa
+from sqlalchemy import Connection, select
+
+from raypipe.core import schema as ledger_schema
+from raypipe.core.artifact import Artifact, File, Json, Table
+from raypipe.core.errors import Conflict, DataError, StoreError
+from raypipe.core.schema import canonical
+from raypipe.core.step import Commit, Made, Work
+from raypipe.data.fragment.conform import columns_digest, numbered
+from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.lake import catalog
+from raypipe.data.lake import snapshot as snapshots
+from raypipe.data.lake.commit import chained
+from raypipe.data.lake.snapshot import Snapshot
+from raypipe.data.rows import Written, gather
+from raypipe.data.table import TableSchema, fragments, made
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+
+BECAME = "became.arrow"
+"""Among the artifact's files: what each fragment of the input became. 70 bytes a fragment, and what was noted of it."""
+FORMAT = 1
+ARTIFACTS = 8
+"""Earlier artifacts of the step that are looked at, the newest first: one that a run on a sample made may stand before the one wanted."""
+
+
+@dataclass(frozen=True)
+class Became:
+    """What one fragment of the input became."""
+
+    digests: Sequence[str]
+    """Of the bytes of the fragments of the output: none, one or several."""
+    note: Json = None
+    """What the step knows of it, as JSON: counts, say, that add up."""
+    fragments: Sequence[Fragment] = ()
+    """Those fragments; empty where they stay in the table as they are."""
+
+
+@dataclass(frozen=True)
+class Increment:
+    """The input of a row-wise step, and what of it need not be worked on."""
+
+    inputs: Sequence[Fragment]
+    """All of its fragments, in order."""
+    depends: str
+    """Digest of what the rows depend on beyond the step's identity."""
+    carried: Mapping[int, Became] = field(default_factory=dict)
+    """By the place of the input's fragment: what it had become."""
+    earlier: Table | None = None
+    """The artifact that it is carried over from."""
+    before: Snapshot | None = None
+    """What new fragments are appended to; None where the table is overwritten."""
+    num_gone: int = 0
+    """Fragments of the earlier input that are none of this one."""
+    why: str = ""
+    """Why nothing is carried over though the step has run before."""
+
+    @cached_property
+    def new(self) -> list[Fragment]:
+        """What is to be worked on, in order."""
+        return [fragment for place, fragment in enumerate(self.inputs) if place not in self.carried]
+
+    @property
+    def share(self) -> float:
+        """Of the rows that there are, those that are to be worked on."""
+        return sum(f.num_live for f in self.new) / (sum(f.num_live for f in self.inputs) or 1)
+
+    def __str__(self) -> str:
+        """`3 of 300 fragments are new: 1.0 % of the rows computed, the others carried over`; empty where the step has not run before."""
+        if not self.carried:
+            return f"all {len(self.inputs):,} fragments are computed: {self.why}" if self.why else ""
+        gone = f" and {self.num_gone:,} gone" if self.num_gone else ""
+        computed = f"{len(self.new):,} of {len(self.inputs):,} fragments are new{gone}: {100 * self.share:.1f} % of the rows computed"
+        return f"{computed}, the others carried over"
+
+    def whole(self, work: Callable[[list[Fragment]], Written]) -> Whole:
+        """`work` on what is new, one entry of its result for each fragment, and the rest beside it. DataError where the columns differ."""
+        before = TableSchema.from_json(self.earlier.schema).arrow if self.earlier else None
+        if not self.new:
+            assert before is not None, "a table without a fragment"
+            return Whole(self, self.carried, before)
+        written = work(self.new)
+        if before is not None:
+            first = written.fragments[0]
+            gather([(first, before, None), (first, written.schema, None)])
+        made = zip(self._new_places(), written.fragments, written.notes, strict=True)
+        return Whole(self, {**self.carried, **{place: Became([f.sha256], note, [f]) for place, f, note in made}}, written.schema)
+
+    def _new_places(self) -> list[int]:
+        return [place for place in range(len(self.inputs)) if place not in self.carried]
+
+
+@dataclass(frozen=True)
+class Whole:
+    """What the whole input became, new or carried over: a full computation has the same."""
+
+    increment: Increment
+    became: Mapping[int, Became]
+    """By the place of the input's fragment."""
+    schema: pa.Schema
+
+    @property
+    def notes(self) -> list[Json]:
+        """Of each fragment of the input, in order."""
+        return [became.note for became in self._in_order]
+
+    @cached_property
+    def _in_order(self) -> list[Became]:
+        return [self.became[place] for place in range(len(self.increment.inputs))]
+
+    def made(self, work: Work, name: str, schema: TableSchema, figures: dict[str, Json] | None = None) -> Made[Table]:
+        """The step's table, to be published: an append where that does, else an overwrite that keeps files.
+
+        The figures get `fragments_computed` and `rows_computed` of the input."""
+        about = {"fragments_computed": len(self.increment.new), "rows_computed": sum(f.num_live for f in self.increment.new)}
+        figures = {**(figures or {}), **about}
+        added = [fragment for became in self._in_order for fragment in became.fragments]
+        if (before := self.increment.before) is not None:
+            result = made(work, name, schema, added, mode="append", before=before, figures=figures)
+        else:
+            there = _still_there(work.project, self.increment.earlier)
+            result = made(work, name, schema, added, mode="overwrite", figures=figures, commits=there)
+        return replace(result, files=(*result.files, self._file(work)))
+
+    def _file(self, work: Work) -> File:
+        columns = {
+            "input": pa.array([_digest(f) for f in self.increment.inputs], pa.binary(32)),
+            "output": pa.array([[bytes.fromhex(d) for d in b.digests] for b in self._in_order], pa.list_(pa.binary(32))),
+            "note": pa.array([None if b.note is None else canonical(b.note) for b in self._in_order], pa.string()),
+        }
+        about = {"format": str(FORMAT), "depends": self.increment.depends}
+        return work.store.write(f"{work.path}/{BECAME}", _to_bytes(pa.table(columns).replace_schema_metadata(about)))
+
+
+def increment(work: Work, table: Table, depends: Json = None, edge: str = "table") -> Increment:
+    """What of `table`, the input by `edge` of the step that runs, is new since an earlier artifact of the step.
+
+    `depends`: what the step's rows depend on beyond its identity and the columns of its input.
+    """
+    columns = TableSchema.from_json(table.schema).meaning()["columns"]
+    parts = fragments(work.ledger, table)
+    start = Increment(parts, hashlib.sha256(canonical([columns, depends]).encode()).hexdigest())
+    best = start
+    for artifact in _earlier(work, edge):
+        found = _since(work, start, artifact)
+        if len(found.carried) > len(best.carried) or not (best.carried or best.why):
+            best = found
+        if len(best.carried) * 2 > len(parts):
+            break
+    return best
+
+
+def _earlier(work: Work, edge: str) -> Iterator[Table]:
+    """Artifacts of the step whose identity is that of the running one but for its input, the newest first."""
+    if not work.identity or "uncached" in work.identity:
+        return
+    a = ledger_schema.artifacts
+    same = (a.c.project == work.project, a.c.pipeline == work.pipeline, a.c.step == work.step, a.c.kind == "Table")
+    with work.ledger.reading() as connection:
+        rows = connection.execute(select(a.c.id, a.c.identity).where(*same).order_by(a.c.number.desc()).limit(ARTIFACTS)).all()
+    now = _but(work.identity, edge)
+    for row in rows:
+        if row.identity and _but(row.identity, edge) == now:
+            yield cast(Table, work.ledger.artifact(row.id))
+
+
+def _but(identity: Mapping[str, Json], edge: str) -> str:
+    return canonical({**identity, "inputs": {**identity["inputs"], edge: None}})
+
+
+def _since(work: Work, start: Increment, earlier: Table) -> Increment:
+    """What is carried over from that artifact."""
+    try:
+        before = _read(work.store, earlier)
+        if before.depends != start.depends:
+            return replace(start, why="its columns, or what is computed of them, changed")
+        if (appended := _appended(work, start, earlier, before)) is not None:
+            return appended
+        return _kept(work, start, earlier, before)
+    except (DataError, StoreError) as error:
+        return replace(start, why=f"the earlier result cannot be carried over: {error}")
+
+
+def _appended(work: Work, start: Increment, earlier: Table, before: _Before) -> Increment | None:
+    """The increment where the input only grew, and the newest snapshot of the step's table is whole and has what the earlier input became.
+
+    Where nothing is new, something else is (a split, say): then a snapshot is made that says so.
+    """
+    num = len(before.inputs)
+    if len(start.inputs) <= num or [_digest(f) for f in start.inputs[:num]] != before.inputs:
+        return None
+    with work.ledger.reading() as connection:
+        try:
+            newest = snapshots.latest(connection, work.project, earlier.name)
+        except DataError:  # another program has changed the table: it is started afresh
+            return None
+        columns = columns_digest(numbered(TableSchema.from_json(earlier.schema).arrow))
+        if newest is None or newest.columns_digest != columns or newest.chain != chained("", before.outputs()):
+            return None
+        if not all(work.store.holds(file) for file in snapshots.files(connection, newest)):
+            return None
+    carried = {place: Became([o.hex() for o in before.output[place]], before.note(place)) for place in range(num)}
+    return replace(start, carried=carried, earlier=earlier, before=newest)
+
+
+def _kept(work: Work, start: Increment, earlier: Table, before: _Before) -> Increment:
+    """The increment where files of the earlier snapshot are named anew."""
+    places, files = before.places(), _by_digest(fragments(work.ledger, earlier))
+    carried: dict[int, Became] = {}
+    for place, fragment in enumerate(start.inputs):
+        if then := places.get(_digest(fragment)):
+            at = then.pop(0)
+            digests = [output.hex() for output in before.output[at]]
+            found = [files[digest].pop(0) for digest in digests if files.get(digest)]
+            if len(found) == len(digests) and all(work.store.holds(File(f.path, f.size, f.sha256)) for f in found):
+                carried[place] = Became(digests, before.note(at), found)
+    if not carried:
+        return replace(start, why="none of them is as it was")
+    return replace(start, carried=carried, earlier=earlier, num_gone=sum(map(len, places.values())))
+
+
+def _by_digest(parts: Sequence[Fragment]) -> dict[str, list[Fragment]]:
+    """Files of the same bytes may be several: of rows that were dropped, all."""
+    found: dict[str, list[Fragment]] = defaultdict(list)
+    for fragment in parts:
+        found[fragment.sha256].append(fragment)
+    return found
+
+
+@dataclass(frozen=True)
+class _Before:
+    """What lies with an earlier artifact, of each fragment of its input."""
+
+    depends: str
+    inputs: list[bytes]
+    output: list[list[bytes]]
+    notes: list[str | None]
+
+    def note(self, place: int) -> Json:
+        note = self.notes[place]
+        return None if note is None else json.loads(note)
+
+    def outputs(self) -> list[str]:
+        return [digest.hex() for digests in self.output for digest in digests]
+
+    def places(self) -> dict[bytes, list[int]]:
+        """Each input with its places: a file's content may come twice."""
+        found: dict[bytes, list[int]] = defaultdict(list)
+        for place, digest in enumerate(self.inputs):
+            found[digest].append(place)
+        return found
+
+
+def _read(store: Store, artifact: Artifact) -> _Before:
+    file = next((f for f in artifact.files if f.path.rpartition("/")[2] == BECAME), None)
+    if file is None:
+        raise DataError("it was made before such was kept")
+    table = pa.ipc.open_file(pa.BufferReader(store.read(file))).read_all()
+    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
+    if about.get("format") != str(FORMAT):
+        raise DataError(f"{file.path} has format {about.get('format')}, this raypipe reads {FORMAT}")
+    columns = [table.column(name).to_pylist() for name in ("input", "output", "note")]
+    return _Before(about["depends"], *columns)
+
+
+def _still_there(project: str, earlier: Table | None) -> list[Commit]:
+    """The files of an earlier snapshot are kept as long as it is: should it have expired meanwhile, they may be gone soon."""
+
+    def commit(connection: Connection, artifact: str) -> None:
+        assert earlier is not None
+        catalog.lock(connection)
+        try:
+            snapshots.find(connection, project, earlier.name, earlier.snapshot)
+        except DataError as error:
+            raise Conflict(str(error)) from error
+
+    return [commit] if earlier else []
+
+
+def _digest(fragment: Fragment) -> bytes:
+    """What a reader gets of it: its bytes, less its deleted rows, in the columns of its snapshot."""
+    said = [fragment.sha256, fragment.deletes.sha256 if fragment.deletes else "", fragment.columns]
+    sha256 = hashlib.sha256("\n".join(said).encode())
+    if fragment.as_now is not None:
+        sha256.update(fragment.as_now.serialize())
+    return sha256.digest()
+
+
+def _to_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
+        writer.write_table(table)
+    return sink.getvalue().to_pybytes()
