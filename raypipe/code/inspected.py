@@ -31,7 +31,8 @@ def read(target: str, definition: Definition, search: Sequence[Path]) -> Shape:
     returns = getattr(getattr(found, "run", None) if is_class else found, "__annotations__", {}).get("return", "")
     members = frozenset(n for c in found.__mro__[:-1] for n in vars(c)) if is_class else frozenset()
     kind = "class" if is_class else "function"
-    return Shape(_canonical(found, definition), kind, parameters, _text(returns), members=members, accepts_any=accepts_any)
+    takes, gives = _call(found) if is_class else (parameters[0].resolved if parameters else "", _text(returns))
+    return Shape(_canonical(found, definition), kind, parameters, _text(returns), takes, gives, members=members, accepts_any=accepts_any)
 
 
 def imported(module: str, search: Sequence[Path]) -> Any:
@@ -43,6 +44,14 @@ def imported(module: str, search: Sequence[Path]) -> Any:
             causes = [error, *_causes(error)]
             why = "; because of ".join(f"{type(e).__name__}: {e}".splitlines()[0] for e in causes)
             raise ConfigError(f"'{module}' cannot be imported: {why}") from error
+
+
+def _call(found: type) -> tuple[str, str]:
+    """The annotations of what an object of the class is called with, and of what that returns."""
+    call = vars(found).get("__call__") or next((vars(c)["__call__"] for c in found.__mro__ if "__call__" in vars(c)), None)
+    annotations = dict(getattr(call, "__annotations__", {}))
+    gives = annotations.pop("return", "")
+    return _text(next(iter(annotations.values()), "")), _text(gives)
 
 
 @contextmanager

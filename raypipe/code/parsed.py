@@ -38,7 +38,8 @@ def read(definition: Definition, search: Sequence[Path]) -> Shape:
         raise Unsettled
     arguments = tuple(_arguments(node.args, module, search))
     returns = resolve(node.returns, module, search)
-    return Shape(definition.canonical, "function", arguments, returns, accepts_any=node.args.kwarg is not None)
+    takes = arguments[0].resolved if arguments else ""
+    return Shape(definition.canonical, "function", arguments, returns, takes, returns, accepts_any=node.args.kwarg is not None)
 
 
 def _statement(definition: Definition) -> tuple[ast.stmt, Module]:
@@ -61,7 +62,8 @@ def _class_shape(definition: Definition, node: ast.ClassDef, module: Module, sea
     methods = [(s, m) for n, m, *_ in family for s in n.body if isinstance(s, (ast.FunctionDef, ast.AsyncFunctionDef))]
     returns = next((resolve(s.returns, m, search) for s, m in methods if s.name == "run"), "")
     members = frozenset(name for n, *_ in family for s in n.body for name in _names(s))
-    made = partial(Shape, definition.canonical, "class", returns=returns, members=members)
+    takes, gives = next((_call(s, m, search) for s, m in methods if s.name == "__call__"), ("", ""))
+    made = partial(Shape, definition.canonical, "class", returns=returns, takes=takes, gives=gives, members=members)
     if not family[0].is_plain:
         raise Unsettled
     for position, (class_node, class_module, is_dataclass, _) in enumerate(family):
@@ -73,6 +75,12 @@ def _class_shape(definition: Definition, node: ast.ClassDef, module: Module, sea
     if not is_complete:
         raise Unsettled
     return made(())
+
+
+def _call(method: ast.FunctionDef | ast.AsyncFunctionDef, module: Module, search: Sequence[Path]) -> tuple[str, str]:
+    """The annotations of what an object is called with, behind `self`, and of what that returns."""
+    behind = [*method.args.posonlyargs, *method.args.args][1:]
+    return resolve(behind[0].annotation, module, search) if behind else "", resolve(method.returns, module, search)
 
 
 def _family(node: ast.ClassDef, module: Module, search: Sequence[Path]) -> tuple[list[_Class], bool]:

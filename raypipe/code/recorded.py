@@ -35,6 +35,11 @@ class UserCode:
     """Its arguments."""
     recorded: Json = None
     """Its source closure, as `record` gives it; None for installed code, which is imported."""
+    takes: str = ""
+    """The annotation of what it is called with, each name as its import path; empty where there is none."""
+    gives: str = ""
+    """The annotation of what such a call returns."""
+    is_class: bool = False
 
     def load(self) -> Any:
         """The class or function itself; the arguments are the caller's to bind."""

@@ -42,6 +42,10 @@ class Shape:
     parameters: tuple[Parameter, ...]
     returns: str = ""
     """A function's return annotation, a class's `run`'s; resolved."""
+    takes: str = ""
+    """The annotation of what it is called with: of a function's first parameter, of that of a class's `__call__`; resolved."""
+    gives: str = ""
+    """The annotation of what such a call returns."""
     own: bool = False
     """raypipe's."""
     user: bool = False

@@ -70,6 +70,32 @@ def value_type(type: pa.DataType) -> pa.DataType:
     return type.value_type if pa.types.is_dictionary(type) else type
 
 
+def plain_type(type: pa.DataType) -> pa.DataType:
+    """The type without what an engine chose for itself: large and view kinds of text, bytes and lists as the plain ones, dictionaries by
+    int32.
+
+    >>> str(plain_type(pa.large_list(pa.string_view())))
+    'list<item: string>'
+    """
+    if pa.types.is_large_string(type) or pa.types.is_string_view(type):
+        return pa.string()
+    if pa.types.is_large_binary(type) or pa.types.is_binary_view(type):
+        return pa.binary()
+    if pa.types.is_dictionary(type):
+        return pa.dictionary(pa.int32(), plain_type(type.value_type), type.ordered)
+    if pa.types.is_list(type) or pa.types.is_large_list(type):
+        return pa.list_(_plain_field(type.value_field))
+    if pa.types.is_fixed_size_list(type):
+        return pa.list_(_plain_field(type.value_field), type.list_size)
+    if pa.types.is_struct(type):
+        return pa.struct([_plain_field(type.field(i)) for i in range(type.num_fields)])
+    return pa.map_(plain_type(type.key_type), plain_type(type.item_type)) if pa.types.is_map(type) else type
+
+
+def _plain_field(field: pa.Field) -> pa.Field:
+    return field.with_type(plain_type(field.type))
+
+
 def fields_to_json(schema: pa.Schema) -> Json:
     """A list of `{"name", "type"}`; field metadata is left out."""
     return [{"name": field.name, "type": type_name(field.type)} for field in schema]

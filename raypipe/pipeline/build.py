@@ -42,7 +42,8 @@ def component(value: Json, search: Sequence[Path]) -> Any:
     target = value["_target_"]
     settings = {k: component(v, search) for k, v in value.items() if k != "_target_"}
     if not target.startswith("raypipe."):
-        return UserCode(target, settings, _recorded(target, search))
+        found = shape(target, search)
+        return UserCode(target, settings, _recorded(target, search), found.takes, found.gives, found.kind == "class")
     try:
         return own_class(target)(**settings)
     except (TypeError, ValueError) as error:

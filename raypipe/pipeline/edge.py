@@ -6,13 +6,11 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from raypipe.code.form import form_of
 from raypipe.code.shape import Parameter, Shape
 from raypipe.core.artifact import KINDS
 from raypipe.core.errors import Problem, nearest
 from raypipe.pipeline.node import Node
-
-TABLE_PARAMETERS = {"raypipe.core.artifact.Table", "pyarrow.Table", "pyarrow.lib.Table", "ray.data.Dataset", "ray.data.dataset.Dataset"}
-"""Annotations that make a plain function's parameter an edge."""
 
 _REF = re.compile(r"""\bRef\[\s*["']?(?:\w+\.)*(\w+)""")
 _MADE = re.compile(r"""\bMade\[\s*["']?(?:\w+\.)*(\w+)""")
@@ -65,7 +63,7 @@ def kind_problems(nodes: Mapping[str, Node], shapes: Mapping[str, Shape]) -> lis
 def _edge(found: Shape, parameter: Parameter) -> Edge | None:
     annotation = (parameter.resolved or parameter.annotation).strip("\"' ")
     if found.kind == "function":
-        return Edge("Table", None, False) if annotation in TABLE_PARAMETERS else None
+        return Edge("Table", None, False) if form_of(annotation) or annotation == "raypipe.core.artifact.Table" else None
     match = _REF.search(annotation)
     if not match:
         return None

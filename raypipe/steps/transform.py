@@ -84,9 +84,9 @@ class Transform:
         return replace(result, digest=digest, files=(*result.files, *files))
 
     def _entries(self) -> dict[str, Any]:
-        from raypipe.data.transform.entry import Function
+        from raypipe.data.transform.function import Function
 
-        return {n: Function(e.target, e.settings) if isinstance(e, UserCode) else e for n, e in self.entries.items()}
+        return {n: Function.of(e) if isinstance(e, UserCode) else e for n, e in self.entries.items()}
 
     def _recorded(self) -> dict[str, Json]:
         return {e.target: e.recorded for e in self.entries.values() if isinstance(e, UserCode)}

@@ -16,7 +16,7 @@ from raypipe.core.artifact import File, Model
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.store import Store
 from raypipe.data.transform.chain import Chain, FittedChain
-from raypipe.data.transform.entry import Function
+from raypipe.data.transform.function import Function
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.scaling import Standardize
 

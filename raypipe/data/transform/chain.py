@@ -11,11 +11,13 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Columns
+from raypipe.data.function.fault import FunctionError
 from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.dates import CyclicDate
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
-from raypipe.data.transform.entry import LABEL, Drop, Entry, Frame, Function, Select, settings_of, to_frame
+from raypipe.data.transform.entry import LABEL, Drop, Entry, Frame, Select, settings_of, to_frame
 from raypipe.data.transform.flow import check
+from raypipe.data.transform.function import Function
 from raypipe.data.transform.hashing import HashEncode, TextHash
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.one_row import OneRow, one_row
@@ -272,6 +274,8 @@ def _named(name: str, run: Callable[[], Any]) -> Any:
     """What `run` returns; a DataError gets the entry's name in front of each line."""
     try:
         return run()
+    except FunctionError as error:
+        raise error.named(f"transform.{name}") from error
     except DataError as error:
         raise DataError("\n".join(f"transform.{name}: {line}" for line in str(error).splitlines())) from error
 

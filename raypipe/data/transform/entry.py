@@ -4,16 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, Protocol
 
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError, RaypipeError, nearest
-from raypipe.core.frame import users_frame
+from raypipe.core.errors import DataError, nearest
 from raypipe.data.names import column_problems
-from raypipe.data.types import fields_from_json, fields_to_json, type_name
+from raypipe.data.types import type_name
 
 Frame = dict[str, pa.Array]
 """Columns by name, in order, all of one length: what entries pass on."""
@@ -138,121 +137,6 @@ class Drop:
         return {name: array for name, array in frame.items() if name not in self.columns}
 
 
-@dataclass(frozen=True)
-class Function:
-    """A function of the user's, `pa.Table -> pa.Table`, row-wise: as many rows out as in, each from its own row alone.
-
-    Without `takes` it gets every column that reaches it and what it returns is all that goes on; with `takes` it gets those, and what
-    it returns is put over or after the others.
-    """
-
-    revision: ClassVar[int] = 1
-
-    target: str
-    """Its import path: the name under which its recorded code is found."""
-    settings: dict[str, Json] = field(default_factory=dict)
-    """Arguments beside the table."""
-    takes: list[str] | None = None
-    """The columns it reads, where it says so."""
-    gives: list[str] | None = None
-    """The columns it returns, where it says so."""
-    function: Callable[..., Any] | None = field(default=None, compare=False)
-    """The function, or a class whose instances are called with the table; loaded by `target`."""
-
-    def problems(self) -> list[str]:
-        return [] if self.takes is None else column_problems(self.takes, "takes")
-
-    def learns(self) -> bool:
-        return True
-
-    def reads(self) -> Sequence[str] | None:
-        return self.takes
-
-    def schema_after(self, schema: pa.Schema, fitted: Json) -> pa.Schema:
-        made = fields_from_json(fitted)
-        if self.takes is None:
-            return made
-        require(schema, self.takes)
-        replaced = [made.field(f.name) if f.name in made.names else f for f in schema]
-        return pa.schema([*replaced, *(f for f in made if f.name not in schema.names)])
-
-    def apply(self, frame: Frame, fitted: Json) -> Frame:
-        """Columns as when it was fitted; DataError naming the function where they differ."""
-        made = self.call(frame)
-        expected = fields_from_json(fitted)
-        _same_names(self.target, made, expected)
-        typed = {f.name: _typed(self.target, f, made[f.name]) for f in expected}
-        return typed if self.takes is None else frame | typed
-
-    def call(self, frame: Frame) -> Frame:
-        """What the function makes of a frame, types as they come."""
-        table = to_table(frame if self.takes is None else {name: frame[name] for name in self.takes})
-        made = self._run(table)
-        if not isinstance(made, pa.Table):
-            raise DataError(f"function {self.target} returned {type(made).__name__}, expected a pyarrow.Table")
-        if made.num_rows != table.num_rows:
-            raise DataError(
-                f"function {self.target} returned {made.num_rows:,} rows for {table.num_rows:,}: in a transform it must be row-wise. "
-                "Filter rows in a step of their own."
-            )
-        self._refuse_other_names(made.column_names)
-        return to_frame(made)
-
-    def _run(self, table: pa.Table) -> Any:
-        if self.function is None:
-            raise DataError(f"function {self.target}: its code is not loaded")
-        try:
-            if isinstance(self.function, type):
-                return self.function(**self.settings)(table)
-            return self.function(table, **self.settings)
-        except RaypipeError:
-            raise
-        except Exception as error:
-            last = users_frame(error)
-            where = f"line {last.lineno} of {last.filename}: {last.line}"
-            raise DataError(f"function {self.target} raised {type(error).__name__}: {error} ({where})") from error
-
-    def _refuse_other_names(self, names: list[str]) -> None:
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(f"function {self.target} returned column '{twice[0]}' twice")
-        if self.gives is not None and set(names) != set(self.gives):
-            raise DataError(f"function {self.target} returned columns {names}; it says that it gives {list(self.gives)}")
-
-    def partial(self, frame: Frame) -> Json:
-        """The columns it returns. Its first and last row are computed alone too: DataError where that gives something else."""
-        made = self.call(frame)
-        num_rows = len(next(iter(frame.values()))) if frame else 0
-        for row in {0, num_rows - 1}:
-            self._refuse_unless_row_wise(frame, made, row)
-        return fields_to_json(pa.schema([pa.field(name, array.type) for name, array in made.items()]))
-
-    def merge(self, states: Sequence[Json]) -> Json:
-        """One type a column: a fragment of nothing but nulls yields to the others."""
-        merged = states[0]
-        for state in states[1:]:
-            merged = [_one_type(self.target, a, b) for a, b in zip(merged, _in_order(self.target, merged, state), strict=True)]
-        return merged
-
-    def fit(self, state: Json) -> Json:
-        return state
-
-    def notes(self, fitted: Json) -> list[str]:
-        empty = [f["name"] for f in fitted if f["type"] == "null"]
-        return [f"function {self.target} returned nothing but nulls in column '{name}'" for name in empty]
-
-    def _refuse_unless_row_wise(self, frame: Frame, made: Frame, row: int) -> None:
-        alone = self.call({name: array.slice(row, 1) for name, array in frame.items()})
-        for name, array in made.items():
-            found = alone[name].to_pylist() if name in alone else "no such column"
-            # repr: NaN equals itself, and a float's repr is exact.
-            if repr(found) != repr(array.slice(row, 1).to_pylist()):
-                raise DataError(
-                    f"function {self.target} is not row-wise: column '{name}' of a row alone is {found}, of the same row in a batch "
-                    f"{array.slice(row, 1).to_pylist()}. What is learnt from many rows belongs in a fitted transform."
-                )
-
-
 def require(schema: pa.Schema, columns: Sequence[str]) -> None:
     """DataError with every column that is missing and the nearest name of each."""
     missing = [f"no column '{name}'.{nearest(name, schema.names)}" for name in columns if name not in schema.names]
@@ -319,37 +203,3 @@ def _one_chunk(column: pa.ChunkedArray) -> pa.Array:
     if column.num_chunks == 1:
         return column.chunk(0)
     return column.combine_chunks() if column.num_chunks else pa.array([], column.type)
-
-
-def _same_names(target: str, made: Frame, expected: pa.Schema) -> None:
-    missing = [name for name in expected.names if name not in made]
-    extra = [name for name in made if name not in expected.names]
-    if missing or extra:
-        found = "; ".join([*(f"'{n}' is missing" for n in missing), *(f"'{n}' is new" for n in extra)])
-        raise DataError(f"function {target} returned other columns than when the transform was fitted: {found}")
-
-
-def _typed(target: str, expected: pa.Field, array: pa.Array) -> pa.Array:
-    if array.type == expected.type:
-        return array
-    if pa.types.is_null(array.type):
-        return array.cast(expected.type)
-    raise DataError(
-        f"function {target} returned column '{expected.name}' as {type_name(array.type)}; when the transform was fitted "
-        f"it was {type_name(expected.type)}"
-    )
-
-
-def _in_order(target: str, first: Json, other: Json) -> list[Json]:
-    by_name = {f["name"]: f for f in other}
-    if set(by_name) != {f["name"] for f in first}:
-        raise DataError(f"function {target} returned other columns for one fragment than for another: {list(by_name)}")
-    return [by_name[f["name"]] for f in first]
-
-
-def _one_type(target: str, a: Json, b: Json) -> Json:
-    if a["type"] == b["type"] or b["type"] == "null":
-        return a
-    if a["type"] == "null":
-        return b
-    raise DataError(f"function {target} returned column '{a['name']}' as {a['type']} for one fragment and as {b['type']} for another")

@@ -11,7 +11,8 @@ import pyarrow as pa
 from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns
 from raypipe.data.transform.encoding import OneHot
-from raypipe.data.transform.entry import Drop, Entry, Function, Select
+from raypipe.data.transform.entry import Drop, Entry, Select
+from raypipe.data.transform.function import Function
 from raypipe.data.types import is_type, parse_type, type_name
 
 

@@ -16,7 +16,8 @@ from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.chain import Chain, FittedChain
 from raypipe.data.transform.dates import CyclicDate
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
-from raypipe.data.transform.entry import Drop, Function, Select, to_frame
+from raypipe.data.transform.entry import Drop, Select, to_frame
+from raypipe.data.transform.function import Function
 from raypipe.data.transform.hashing import HashEncode, TextHash
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.scaling import RobustScale, Standardize

@@ -6,7 +6,8 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.data.transform.chain import Chain
-from raypipe.data.transform.entry import Drop, Function, Select
+from raypipe.data.transform.entry import Drop, Select
+from raypipe.data.transform.function import Function
 
 ROWS = pa.table({"a": [1.0, 2.0, 3.0], "b": [10, 20, 30], "c": ["x", "y", "z"]})
 

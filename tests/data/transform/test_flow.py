@@ -2,8 +2,9 @@
 
 from raypipe.core.step import Columns
 from raypipe.data.transform.encoding import OneHot, Ordinal
-from raypipe.data.transform.entry import Drop, Function, Select
+from raypipe.data.transform.entry import Drop, Select
 from raypipe.data.transform.flow import check, columns_after
+from raypipe.data.transform.function import Function
 from raypipe.data.transform.hashing import HashEncode
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.scaling import Standardize

@@ -9,7 +9,8 @@ import pytest
 from raypipe.core.errors import DataError
 from raypipe.data.transform.chain import Chain, FittedChain
 from raypipe.data.transform.dates import CyclicDate
-from raypipe.data.transform.entry import Drop, Function
+from raypipe.data.transform.entry import Drop
+from raypipe.data.transform.function import Function
 from raypipe.data.transform.scaling import Standardize
 
 ROWS = pa.table(

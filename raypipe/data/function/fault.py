@@ -1,0 +1,129 @@
+"""What is wrong with a function of the user's, told with its line and the rows that it was given."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from raypipe.core.errors import DataError, RaypipeError
+from raypipe.core.frame import users_frame
+
+SHOWN = 200
+"""Characters of a row's values that a message shows."""
+SEARCH_S = 30.0
+"""How long the row that a function raises on is looked for, at most: about as long as calling it once more on the whole batch."""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that a function was given when it failed."""
+
+    first: int
+    count: int
+    file: str = ""
+    shown: str = ""
+    """The values, where it is one row."""
+
+    def __str__(self) -> str:
+        last = self.first + self.count - 1
+        rows = f"row {self.first:,}" if self.count == 1 else f"rows {self.first:,} to {last:,}"
+        return f"{rows}{f' of {self.file}' if self.file else ''}{f': {self.shown}' if self.shown else ''}"
+
+
+class FunctionError(DataError):
+    """A function of the user's did what it must not do: the text says which and what, `rows` with which rows."""
+
+    def __init__(self, text: str, rows: Rows | None = None):
+        self.text, self.rows = text, rows
+        super().__init__(f"{text.rstrip('.')}. In {rows}" if rows else text)
+
+    def __reduce__(self) -> Any:
+        return FunctionError, (self.text, self.rows)
+
+    def named(self, name: str) -> FunctionError:
+        """The same with a name in front."""
+        return FunctionError(f"{name}: {self.text}", self.rows)
+
+    def placed(self, file: str, first: int = 0, kept: pa.Array | pa.ChunkedArray | None = None) -> FunctionError:
+        """The same where the rows are those of a file from `first` on, or of those the ones that `kept` is true for; nothing changes where
+        a file is named already."""
+        if self.rows is None or self.rows.file:
+            return self
+        start, end = self.rows.first, self.rows.first + self.rows.count - 1
+        if kept is not None:
+            positions = np.flatnonzero(np.asarray(kept))
+            start, end = int(positions[start]), int(positions[end])
+        return FunctionError(self.text, replace(self.rows, file=file, first=start + first, count=end - start + 1))
+
+
+@contextmanager
+def placed(file: str, first: int = 0, kept: pa.Array | pa.ChunkedArray | None = None) -> Iterator[None]:
+    """What a function does wrong inside the block was with rows of this file: those from `first` on, of them what `kept` is true for."""
+    try:
+        yield
+    except FunctionError as error:
+        raise error.placed(file, first, kept) from error.__cause__
+
+
+def raised(title: str, error: BaseException) -> str:
+    """`function m.f raised KeyError: 'x' (line 7 of mine.py: return row['x'])`."""
+    last = users_frame(error)
+    what = f"{type(error).__name__}: {error}".strip(": ")
+    where = f"line {last.lineno} of {_file(last.filename)}: {last.line}"
+    advice = _READ_ONLY if isinstance(error, ValueError) and "read-only" in str(error) else ""
+    return f"{title} raised {what} ({where}){advice}"
+
+
+_READ_ONLY = ". The arrays that it gets are read-only, for others read them too: copy one before changing it, as in x = batch['x'].copy()"
+
+
+def narrowed(call: Callable[[pa.Table], Any], table: pa.Table, error: Exception, within_s: float = SEARCH_S) -> tuple[Rows, Exception]:
+    """The fewest rows on which the call still raises, and what it raises there: halves are tried while one of them raises too.
+
+    Each round costs at most one call on as many rows as the round before left, so that all of them cost about two of the whole.
+    """
+    first, count, end = 0, table.num_rows, time.monotonic() + within_s
+    while count > 1 and time.monotonic() < end:
+        half = count // 2
+        for start, size in ((first, half), (first + half, count - half)):
+            if found := _raises(call, table.slice(start, size)):
+                first, count, error = start, size, found
+                break
+        else:
+            break  # it takes rows of both halves
+    return Rows(first, count, shown=shown(table, first) if count == 1 else ""), error
+
+
+def shown(table: pa.Table, row: int) -> str:
+    """One row's values, shortened."""
+    values = ", ".join(f"{name}={_value(table.column(name)[row])}" for name in table.column_names)
+    return values if len(values) <= SHOWN else f"{values[: SHOWN - 1]}…"
+
+
+def _raises(call: Callable[[pa.Table], Any], rows: pa.Table) -> Exception | None:
+    try:
+        call(rows)
+    except RaypipeError:
+        return None
+    except Exception as error:
+        return error
+    return None
+
+
+def _value(scalar: Any) -> str:
+    try:
+        text = repr(scalar.as_py())
+    except (ValueError, OverflowError, ImportError):
+        text = str(scalar)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _file(filename: str) -> str:
+    """Recorded source is named as it was in the project."""
+    return filename.partition(">/")[2] if filename.startswith("<recorded ") else filename
