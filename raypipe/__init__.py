@@ -61,6 +61,7 @@ _EXPORTS = {
     "Deploy": "raypipe.steps.deploy",
     "Predict": "raypipe.steps.predict",
     "FromTable": "raypipe.steps.from_table",
+    "Aggregate": "raypipe.steps.aggregate",
     "Write": "raypipe.steps.write",
     "Compact": "raypipe.steps.compact",
     "Expire": "raypipe.steps.expire",
