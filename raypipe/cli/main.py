@@ -81,6 +81,7 @@ OPTIONS = (
     "--all",
     "--output",
     "--key",
+    "--code",
     "--force",
     "--remove",
     "--format",
@@ -137,6 +138,10 @@ def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
     runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs, or one run with its steps")
     runs.add_argument("run", nargs="?", help="the name of a run")
     runs.add_argument("--limit", type=int, default=20, help="how many runs (default: 20)")
+    diff = _verb(verbs, "diff", "diff", "diff", "two runs side by side: config, code, data, environment, figures")
+    diff.add_argument("before", metavar="RUN", help="the name of a run, or how it ends")
+    diff.add_argument("after", metavar="RUN", help="of the other run")
+    diff.add_argument("--code", action="store_true", help="the lines of the user's code that differ")
     models = _verb(verbs, "models", "ledger", "models", "the models with their versions and aliases, or one model's figures")
     models.add_argument("model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS")
     _verb(verbs, "status", "ledger", "status", "where ledger and store lie, and how much they hold")

@@ -30,10 +30,11 @@ def version(name: str) -> str:
 
 
 def installed() -> dict[str, str]:
-    """Every distribution on the import path -> its version, sorted by name: what the environment is made of."""
+    """Every distribution that is installed -> its version, sorted by name: what the environment is made of."""
     found: dict[str, str] = {}
     for folder in map(Path, sys.path):
-        if folder.is_dir():
+        # Others are put on the path by libraries, for what they bring with them, once they are imported.
+        if folder.name in ("site-packages", "dist-packages") and folder.is_dir():
             found = {name: version for name, (version, _) in _infos(folder).items()} | found
     return dict(sorted(found.items()))
 

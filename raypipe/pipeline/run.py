@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
-from raypipe.core.artifact import Artifact
+from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster
 from raypipe.core.errors import ConfigError, RaypipeError
 from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
 from raypipe.pipeline.driver import Driver, Options
-from raypipe.pipeline.kept import kept
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
 
@@ -56,8 +55,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     planned = checked_plan(pipeline, scene, options.cluster)
     result = RunResult(run_id(), pipeline.name)
     began = time.monotonic()
-    what = None if planned.nothing_to_do else kept(pipeline, scene)
-    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), what)
+    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
     try:
         with Driver(pipeline, scene, options, result.id) as driver:
             driver.go(result.steps, planned)
@@ -82,6 +80,14 @@ def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster) -> Plan:
     if problems:
         raise ConfigError(problems)
     return planned
+
+
+def _kept(planned: Plan, pipeline: Pipeline, scene: Scene) -> dict[str, Json] | None:
+    if planned.nothing_to_do:
+        return None
+    from raypipe.pipeline.kept import kept
+
+    return kept(pipeline, scene)
 
 
 def run_id() -> str:
