@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.data.contract.findings import LONGEST_VALUE, NUM_EXAMPLES
-from raypipe.data.contract.unique import keys
+from raypipe.data.contract.hashed import keys
 from raypipe.data.fragment.fragment import Fragment, read_fragment
 from raypipe.data.map import map_fragments
 from raypipe.data.parts import PARTS

@@ -51,11 +51,11 @@ class Ingest:
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
         """The settings that shape the rows."""
+        from raypipe.data.contract.contract import shaping
+
         contract = settings.pop("contract", None) or {}
-        columns = contract.get("columns", {})
-        marks = sorted(n for n, c in columns.items() if c.get("known") == "afterwards")
-        drops = {n: c for n, c in columns.items() if c.get("on_breach") in ("drop", "quarantine")}
-        return {**settings, "types": {n: c.get("type") for n, c in columns.items()}, "known_afterwards": marks, "drops": drops}
+        marks = sorted(n for n, c in contract.get("columns", {}).items() if c.get("known") == "afterwards")
+        return {**settings, "known_afterwards": marks, "contract": shaping(contract)}
 
     def observe(self, look: Look) -> Json:
         """The state of the source: a digest of its files' paths, sizes and content; a watermark; offsets."""

@@ -7,8 +7,9 @@ import json
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from raypipe.core.artifact import Report, Table
-from raypipe.core.step import Made, Ref, Work
+from raypipe.core.artifact import Json, Report, Table
+from raypipe.core.errors import Problem
+from raypipe.core.step import Columns, Look, Made, Ref, Work
 
 
 @dataclass(frozen=True)
@@ -21,6 +22,24 @@ class Validate:
     """What the rows must be: raypipe.Contract. Set by the slot `contract`."""
     table: Ref[Table] = Ref("source")
     """The step whose table is validated."""
+
+    def observe(self, look: Look, table: Table | None = None) -> Json:
+        """The content of the tables that the contract references or measures a distance from."""
+        from raypipe.data.contract.against import observed
+
+        return observed(look, self.contract)
+
+    def stale(self, look: Look, artifact: Report) -> str | None:
+        """The table has grown too old since it was judged."""
+        from raypipe.data.contract.judgement import outdated
+
+        return outdated(self.contract, artifact.figures)
+
+    def check(self, where: str, table: Columns | None = None) -> list[Problem]:
+        if table == self.contract.columns_of():
+            # The Ingest that wrote it has the same one, and has told them.
+            return []
+        return [Problem(f"{where}.contract", text) for text in self.contract.problems()]
 
     def run(self, work: Work, table: Table) -> Made[Report]:
         from raypipe.data.contract.judgement import findings_of

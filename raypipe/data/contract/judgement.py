@@ -3,37 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
+from raypipe.data.contract.against import NOTHING, Against, against
 from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
-from raypipe.data.contract.findings import breaches, examine, merge, words
-from raypipe.data.fragment.fragment import Fragment, read_fragment
-from raypipe.data.ingest.intake import Taken
+from raypipe.data.contract.distances import distances
+from raypipe.data.contract.examine import examine
+from raypipe.data.contract.findings import finding, is_measured, merge, passed, refusals, tolerated, words
+from raypipe.data.contract.refused import kept_to_look_at
+from raypipe.data.contract.unique import repeated
+from raypipe.data.fragment.fragment import Fragment, read_row_groups, write_fragment
 from raypipe.data.map import map_fragments
+from raypipe.data.rows import Item
 from raypipe.data.table import fragments
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
 
 
-def findings_of(work: Work, contract: Contract, table: Table) -> dict[str, Json]:
-    """`passed`, `rules` (every rule with its figure), `rows`, `summary` (lines): of the pass that wrote the table, or of another one where
-    this contract was not the one that it was written under. DataError with every rule that is broken and fails."""
+def utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+def findings_of(work: Work, contract: Contract, table: Table, now: Callable[[], datetime] = utc_now) -> dict[str, Json]:
+    """`passed`, `rules` (every rule with its figure, bound, examples), `rows`, `against`, `summary` (lines): of the pass that wrote the
+    table, or of another one where this contract, or what it is judged against, was another then. DataError with every rule that is broken
+    and fails."""
+    others = against(work, contract)
     written = table.figures.get("contract")
-    if written and written["digest"] == contract.digest():
-        rules = written["rules"]
+    if written and written["digest"] == contract.digest() and written.get("against", {}) == others.to_json():
+        rules, refused = [rule for rule in written["rules"] if rule["rule"] not in ("min_rows", "max_rows")], []
     else:
         parts = fragments(work.ledger, table)
-        rules = merge(map_fragments(_Examine(work.store, contract), parts, inline=work.inline))
-        rules = [*rules, *_unique(work, contract, parts, {})]
-    _refuse_breaches(work, contract, rules, table.num_rows)
-    broken = [words(rule) for rule in rules if rule["figure"]]
-    return {"passed": True, "rules": rules, "rows": table.num_rows, "summary": broken or [f"{len(rules)} rules, none broken"]}
+        seen = examined(work, contract, parts, others)
+        rules, refused = [*seen.rules, *_of_table(work, contract, parts, {})], seen.refused
+    rules = judgement(contract, [*rules, *_sizes(work, contract, table.num_rows)], now())
+    refuse(work, table.name, rules, refused)
+    told = [words(rule) for rule in rules if (not rule["passed"] if is_measured(rule) else rule["figure"])]
+    summary = told or [f"{len(rules)} rules, none broken"]
+    return {"passed": True, "rules": rules, "rows": table.num_rows, "against": others.to_json(), "summary": summary}
+
+
+def outdated(contract: Contract, report: Mapping[str, Json], now: Callable[[], datetime] = utc_now) -> str | None:
+    """How old the table is by now, where that is more than the contract lets a table be that was fresh enough when it was judged."""
+    rules = judgement(contract, [rule for rule in report["rules"] if rule["rule"] == "freshness"], now()) if contract.freshness else []
+    return next(iter(refusals(rules)), None)
 
 
 @dataclass(frozen=True)
@@ -46,56 +66,136 @@ class Stays:
     table: Table | None = None
     """With the contract's figures over those rows; None where they are not known."""
 
+    def rules(self, contract: Contract) -> list[dict[str, Json]] | None:
+        """What that contract found in them, of the rules that can be merged; None where it is not known."""
+        if not self.num_rows:
+            return []
+        written = self.table.figures.get("contract") if self.table else None
+        if not written or written["digest"] != contract.digest():
+            return None
+        return [{k: v for k, v in rule.items() if k != "passed"} for rule in written["rules"] if rule["rule"] not in _TABLE_ONLY]
 
-def judged(work: Work, contract: Contract | None, stays: Stays, taken: Sequence[Taken]) -> dict[str, Json]:
-    """The contract's figures over the whole table, those of what stays and of what was taken, where all of it was taken under this
-    contract. DataError where it is broken."""
-    if contract is None:
+
+@dataclass(frozen=True)
+class New:
+    """What a pass has written, and what the contract found in it."""
+
+    findings: Sequence[Sequence[Mapping[str, Json]]]
+    """Of each part, in order."""
+    fragments: Sequence[Fragment]
+    names: Mapping[str, str] = field(default_factory=dict)
+    """Path of a fragment -> the name of what it was made of."""
+    refused: Sequence[Fragment] = ()
+    """Files of rows that break a rule which fails, with their reasons."""
+
+
+def judged(
+    work: Work, contract: Contract, stays: Stays, new: New, others: Against = NOTHING, *, table: str, now: Callable[[], datetime] = utc_now
+) -> dict[str, Json]:
+    """The figure `contract`: its digest and its rules over the whole table, of what stays and what is new; nothing where that is not known.
+    DataError, with every rule that is broken, where the rows may not go into the table.
+
+    How fresh the table is keeps no row out: old rows may have to come in before newer ones.
+    """
+    earlier = stays.rules(contract)
+    if earlier is None and _judges_shares(contract):
+        earlier = examined(work, contract, stays.fragments(), others).rules
+    needs_all = contract.unique_sets or any(c.distance for c in contract.columns.values())
+    whole = [*stays.fragments(), *new.fragments] if needs_all else []
+    names = {f.path: new.names.get(f.path, "rows taken before") for f in whole}
+    num_rows = stays.num_rows + sum(f.num_live for f in new.fragments)
+    found = [*merge([earlier or [], *new.findings]), *_of_table(work, contract, whole, names), *_sizes(work, contract, num_rows)]
+    rules = judgement(contract, found, now())
+    refuse(work, table, [rule for rule in rules if rule["rule"] != "freshness"], new.refused)
+    for text in tolerated(judgement(contract, [*merge(new.findings), *(rule for rule in rules if rule["rule"] in _TABLE_ONLY)], now())):
+        work.report(text)
+    if earlier is None:
         return {}
-    new = [fragment for t in taken for fragment in t.fragments]
-    names = {fragment.path: t.piece.name for t in taken for fragment in t.fragments}
-    whole = [*stays.fragments(), *new] if any(column.unique for column in contract.columns.values()) else []
-    found = [*merge([t.findings for t in taken]), *_unique(work, contract, whole, names)]
-    _refuse_breaches(work, contract, found, stays.num_rows + sum(f.num_live for f in new))
-    for what, done in (("drop", "dropped"), ("quarantine", "in quarantine"), ("warn", "kept")):
-        for text in breaches(found, what):
-            work.report(f"{text}: {done}")
-    if not stays.num_rows:
-        return {"contract": {"digest": contract.digest(), "rules": found}}
-    earlier = stays.table.figures.get("contract") if stays.table else None
-    if not earlier or earlier["digest"] != contract.digest():
-        return {}
-    rules = [rule for rule in earlier["rules"] if rule["rule"] != "unique"]
-    return {"contract": {"digest": contract.digest(), "rules": merge([rules, found])}}
+    return {"contract": {"digest": contract.digest(), "rules": rules, "against": others.to_json()}}
 
 
-def _unique(work: Work, contract: Contract, parts: Sequence[Fragment], names: Mapping[str, str]) -> list[Json]:
-    if not any(column.unique for column in contract.columns.values()):
-        return []
-    from raypipe.data.contract.unique import repeated
+def judgement(contract: Contract, found: Sequence[Mapping[str, Json]], now: datetime) -> list[dict[str, Json]]:
+    """The findings with whether each is passed."""
+    made = []
+    for rule in found:
+        judged_rule = _aged(contract, rule, now) if rule["rule"] == "freshness" else {**rule, "passed": passed(rule)}
+        made.append(judged_rule)
+    return made
 
-    told = {fragment.path: names.get(fragment.path, "rows taken before") for fragment in parts}
-    return repeated(work.store, contract, parts, told, work.inline)
+
+def refuse(work: Work, table: str, rules: Sequence[Mapping[str, Json]], refused: Sequence[Fragment]) -> None:
+    """DataError with every rule that is broken, and where the rows that break them can be looked at."""
+    if told := refusals(rules):
+        raise DataError("\n".join([*told, *kept_to_look_at(work, table, refused)]))
 
 
-def _refuse_breaches(work: Work, contract: Contract, rules: Sequence[Json], num_rows: int) -> None:
-    told = breaches(rules, "fail")
+@dataclass(frozen=True)
+class Seen:
+    """What a pass over fragments that are there has found."""
+
+    rules: list[dict[str, Json]]
+    refused: Sequence[Fragment] = ()
+
+
+def examined(work: Work, contract: Contract, parts: Sequence[Fragment], others: Against) -> Seen:
+    """Another look at what is written, by its row groups. DataError where the columns do not fit."""
+    kernel = _Examine(work.store, f"{work.path}/refused", contract, others)
+    done = map_fragments(kernel, [Item(n, part) for n, part in enumerate(parts)], inline=work.inline)
+    return Seen(merge([rules for rules, _ in done]), [fragment for _, fragment in done if fragment])
+
+
+_TABLE_ONLY = ("unique", "distance", "min_rows", "max_rows")
+"""Rules whose figure is of the whole table, and no sum over its parts."""
+
+
+def _judges_shares(contract: Contract) -> bool:
+    """Whether it depends on how many rows there are in all."""
+    shares = [(c.nulls_share, c.tolerance) for c in contract.columns.values()] + [(None, r.tolerance) for r in contract.rules.values()]
+    return any(share is not None for pair in shares for share in pair)
+
+
+def _of_table(work: Work, contract: Contract, parts: Sequence[Fragment], names: Mapping[str, str]) -> list[dict[str, Json]]:
+    return [*repeated(work, contract, parts, names), *distances(work, contract, parts)]
+
+
+def _sizes(work: Work, contract: Contract, num_rows: int) -> list[dict[str, Json]]:
+    about = {"figure": num_rows, "rows": num_rows, "examples": []}
     # A sample of a table need not be as large as the table.
-    if num_rows < (contract.min_rows if work.sample >= 1 else min(contract.min_rows, 1)):
-        told.append(f"the table has {num_rows:,} rows, the contract asks for at least {contract.min_rows:,}")
-    if told:
-        raise DataError("\n".join(told))
+    least = contract.min_rows if work.sample >= 1 else min(contract.min_rows, 1)
+    made = [finding(None, "min_rows", least, "fail", None) | about | {"passed": num_rows >= least}]
+    if contract.max_rows is not None:
+        made.append(finding(None, "max_rows", contract.max_rows, "fail", None) | about | {"passed": num_rows <= contract.max_rows})
+    return made
+
+
+def _aged(contract: Contract, rule: Mapping[str, Json], now: datetime) -> dict[str, Json]:
+    """The freshness at that moment: the figure is the age in seconds."""
+    within = contract.freshness.age if contract.freshness else None
+    assert within is not None, "a contract's problems were told before"
+    if not rule["newest"]:
+        return {**rule, "figure": 0, "passed": False}
+    age_s = (now - datetime.fromisoformat(rule["newest"])).total_seconds()
+    return {**rule, "figure": round(age_s, 1), "passed": age_s <= within.total_seconds()}
 
 
 @dataclass(frozen=True)
 class _Examine:
-    """A fragment -> what a contract finds in it. It travels to a task."""
+    """A fragment -> what a contract finds in it, and a file of rows that it would refuse. It travels to a task."""
 
     store: Store
+    path: str
     contract: Contract
+    others: Against
 
-    def __call__(self, fragment: Fragment) -> list[Json]:
+    def __call__(self, item: Item) -> tuple[list[dict[str, Json]], Fragment | None]:
         import numpy as np
 
-        rows = self.contract.fit(read_fragment(self.store, fragment))
-        return examine(self.contract, rows, Place(fragment.path, np.arange(1, rows.num_rows + 1))).findings
+        found, refused, first = [], None, 1
+        for group in read_row_groups(self.store, item.fragment):
+            rows = self.contract.fit(group)
+            seen = examine(self.contract, rows, Place(item.path, np.arange(first, first + rows.num_rows)), self.others)
+            first += rows.num_rows
+            found.append(seen.findings)
+            refused = seen.refused if refused is None else refused
+        path = f"{self.path}-{item.number:05d}.parquet"
+        return merge(found), write_fragment(self.store, path, refused) if refused else None

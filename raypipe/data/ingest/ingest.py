@@ -12,9 +12,11 @@ import pyarrow as pa
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Commit, Made, Work
+from raypipe.data.contract.against import NOTHING, Against, against
 from raypipe.data.contract.breaches import breaches_commits, breaches_target
 from raypipe.data.contract.breaches import table_of as breaches_of
 from raypipe.data.contract.contract import Contract
+from raypipe.data.contract.judgement import New as Judged
 from raypipe.data.contract.judgement import Stays, judged
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.ingest import progress, quarantine
@@ -86,10 +88,12 @@ def take(work: Work, order: Order) -> Intaken:
     fresh, again = order.policy.pieces(new)
     to = _target(work, order, base, [*fresh, *again])
     beside = breaches_target(work, order.table, to.bare, anew=base.snapshot is None) if _keeps_out(order.contract) else None
-    kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, order.policy.on_bad == "quarantine", beside)
+    others = against(work, order.contract) if order.contract else NOTHING
+    keeps_bad = order.policy.on_bad == "quarantine"
+    kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, keeps_bad, beside, others)
     numbered = [Numbered(n, piece) for n, piece in enumerate([*fresh, *again])]
     taken = map_fragments(kernel, numbered, inline=work.inline)
-    batch = _Batch(work, order, key, base, to, beside, taken, [piece.name for piece in again])
+    batch = _Batch(work, order, key, base, to, beside, others, taken, [piece.name for piece in again])
     return batch.made(_settled(order.source, new, taken))
 
 
@@ -103,6 +107,7 @@ class _Batch:
     base: Held
     to: Target
     breaches: Target | None
+    others: Against
     all_taken: Sequence[Taken]
     again: Sequence[str]
     """The names of the files whose rows are replaced."""
@@ -154,7 +159,12 @@ class _Batch:
     def _judged(self, taken: Sequence[Taken], struck: Struck) -> dict[str, Json]:
         before = None if struck.num_rows or self.base.is_moved else self.base.table
         stays = Stays(self.base.num_rows - struck.num_rows, lambda: after_strike(self.base.fragments, struck), before)
-        return judged(self.work, self.order.contract, stays, taken)
+        if self.order.contract is None:
+            return {}
+        names = {f.path: t.piece.name for t in taken for f in t.fragments}
+        refused = [t.refused for t in taken if t.refused]
+        new = Judged([t.findings for t in taken], [f for t in taken for f in t.fragments], names, refused)
+        return judged(self.work, self.order.contract, stays, new, self.others, table=self.order.table)
 
     def _changed(self, parts: Sequence[Any], struck: Struck, figures: dict[str, Json], commits: Sequence[Any]) -> Made[Table]:
         contract = self.order.contract

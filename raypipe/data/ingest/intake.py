@@ -14,9 +14,12 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.data.contract.against import NOTHING, Against
 from raypipe.data.contract.breaches import Place
-from raypipe.data.contract.contract import Contract, fit
-from raypipe.data.contract.findings import NUM_REFUSED, examine, merge
+from raypipe.data.contract.contract import Contract
+from raypipe.data.contract.examine import NUM_REFUSED, examine
+from raypipe.data.contract.findings import merge
+from raypipe.data.contract.fit import fit
 from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.ingest.quarantine import COLUMNS, rows_of
@@ -101,6 +104,8 @@ class Intake:
     """Whether records that cannot be read are written too, beside the others."""
     breaches: Target | None = None
     """The same of the table NAME~breaches, where the contract keeps rows out."""
+    others: Against = NOTHING
+    """The tables that the contract references."""
 
     def __call__(self, item: Numbered) -> Taken:
         try:
@@ -207,7 +212,7 @@ class _Judged:
         """The rows that go into the table."""
         if self._intake.contract is None:
             return rows
-        found = examine(self._intake.contract, rows, place)
+        found = examine(self._intake.contract, rows, place, self._intake.others)
         self.findings.append(found.findings)
         if found.quarantined is not None:
             self.breaches.add(found.quarantined)

@@ -4,7 +4,8 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import ConfigError, DataError
-from raypipe.data.contract.contract import Column, Contract, fit
+from raypipe.data.contract.contract import Column, Contract
+from raypipe.data.contract.fit import fit
 
 FLIGHTS = Contract(
     {
@@ -135,7 +136,7 @@ def test_sound_settings_have_no_problem():
 
 def test_columns_can_be_written_as_settings():
     assert Contract({"distance": {"type": "int64", "min": 0}}).columns["distance"] == Column("int64", min=0)  # type: ignore[dict-item]
-    with pytest.raises(ConfigError, match=r"columns.x: 'mim' is no setting of a column\. Did you mean 'min'\?"):
+    with pytest.raises(ConfigError, match=r"columns.x.mim: 'mim' is no setting of a column\. Did you mean 'min'\?"):
         Contract({"x": {"type": "int64", "mim": 0}})  # type: ignore[dict-item]
     with pytest.raises(ConfigError, match=r"columns\.x: type is missing"):
         Contract({"x": {"min": 0}})  # type: ignore[dict-item]

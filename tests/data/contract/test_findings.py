@@ -6,7 +6,8 @@ import pytest
 
 from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract
-from raypipe.data.contract.findings import breaches, examine, merge, words
+from raypipe.data.contract.examine import examine
+from raypipe.data.contract.findings import merge, refusals, tolerated, words
 
 
 def found(column, values, type=None, file="a.csv", first=1):
@@ -30,7 +31,7 @@ def found(column, values, type=None, file="a.csv", first=1):
 )
 def test_a_breach_names_column_count_rule_file_row_and_value(column, values, text):
     findings = found(column, values).findings
-    (line,) = breaches(findings, "fail")
+    (line,) = refusals(findings)
     assert text in line
 
 
@@ -38,7 +39,7 @@ def test_times_are_compared_with_iso_texts():
     column = Column("timestamp[us, tz=UTC]", min="2013-01-01T00:00:00Z", max="2013-12-31T00:00:00Z")
     assert not [f for f in found(column, [1_370_000_000_000_000], pa.timestamp("us", "UTC")).findings if f["figure"]]
     assert words(found(column, [0], pa.timestamp("us", "UTC")).findings[0]).endswith("(first: a.csv row 1: 1970-01-01 00:00:00+00:00)")
-    assert breaches(found(Column("date32", max="2013-01-01"), [20_000], pa.date32()).findings, "fail")
+    assert refusals(found(Column("date32", max="2013-01-01"), [20_000], pa.date32()).findings)
 
 
 def test_every_rule_has_its_figure_broken_or_not():
@@ -50,13 +51,13 @@ def test_every_rule_has_its_figure_broken_or_not():
     ]
 
 
-def test_only_drop_takes_rows_away():
+def test_only_drop_and_quarantine_take_rows_away():
     values = [1, -1, None, 5]
-    for what, kept in (("fail", values), ("warn", values), ("drop", [1, None, 5])):
+    for what, kept in (("fail", values), ("warn", values), ("drop", [1, None, 5]), ("quarantine", [1, None, 5])):
         seen = found(Column("int64", min=0, on_breach=what), values)  # type: ignore[arg-type]
         assert seen.kept["x"].to_pylist() == kept
         assert seen.mask.tolist() == [v in kept for v in values]
-        assert len(breaches(seen.findings, what)) == 1
+        assert (len(refusals(seen.findings)), len(tolerated(seen.findings))) == ((1, 0) if what == "fail" else (0, 1))
 
 
 def test_findings_merge_in_the_order_of_fragments():

@@ -1,24 +1,47 @@
-"""Columns whose values may not come twice, over all fragments of a table."""
+"""Values that may not come twice, over all fragments of a table, by ranges of their keys."""
 
 import pyarrow as pa
 import pytest
 
+from raypipe.core.step import Work
+from raypipe.data.contract import unique
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.findings import words
-from raypipe.data.contract.unique import keys, repeated
+from raypipe.data.contract.hashed import keys
+from raypipe.data.contract.unique import repeated
 from raypipe.data.fragment.fragment import write_fragment
 
 
-def found(store, column, *parts):
-    fragments = [write_fragment(store, f"t/{number}.parquet", pa.table({"id": part})) for number, part in enumerate(parts)]
-    names = {f.path: f"{number}.csv" for number, f in enumerate(fragments)}
-    (finding,) = repeated(store, Contract({"id": column}), fragments, names, inline=True)
-    return finding
+@pytest.fixture
+def find(store, ledger, tmp_path):
+    work = Work(ledger.project, tmp_path, "p", "s", ledger, store, path="attempt", inline=True)
+
+    def found(contract, *parts, names=True):
+        fragments = [write_fragment(store, f"t/{n}.parquet", pa.table(part)) for n, part in enumerate(parts)]
+        (finding,) = repeated(work, contract, fragments, {f.path: f"{n}.csv" for n, f in enumerate(fragments)} if names else {})
+        return finding
+
+    return found
 
 
-def test_a_value_in_two_files_is_told_with_the_second(store):
-    finding = found(store, Column("string", unique=True), pa.array(["a", "b", None]), pa.array(["c", "b", None, "b"]))
+ONE = Contract({"id": Column("string", unique=True)})
+
+
+def test_a_value_in_two_files_is_told_with_the_second(find):
+    finding = find(ONE, {"id": ["a", "b", None]}, {"id": ["c", "b", None, "b"]})
     assert words(finding) == "column 'id': 2 of 7 rows with a value that came before (first: 1.csv: 'b')"
+
+
+def test_in_the_table_itself_the_row_is_told(find):
+    finding = find(ONE, {"id": ["a", "b"]}, {"id": ["c", None, "b"]}, names=False)
+    assert finding["examples"] == [{"file": "t/1.parquet", "row": 3, "value": "'b'"}]
+
+
+def test_sets_of_columns_count_together_and_rows_that_lack_a_value_do_not(find):
+    contract = Contract({"c": Column("string"), "n": Column("int64")}, unique=[["c", "n"]])
+    finding = find(contract, {"c": ["a", "a", None], "n": [1, 2, 1]}, {"c": ["b", "a", None], "n": [1, 2, 1]})
+    assert words(finding) == "columns 'c', 'n': 1 of 6 rows with values that came before (first: 1.csv: 'a', 2)"
+    assert find(contract, {"c": ["ab", "a"], "n": [1, 11]}, {"c": ["b", "a"], "n": [1, 1]})["figure"] == 0
 
 
 @pytest.mark.parametrize(
@@ -29,17 +52,46 @@ def test_a_value_in_two_files_is_told_with_the_second(store):
         pa.array([0.5, -0.5]),
         pa.array([1, 2], pa.timestamp("us")),
         pa.array([1, 2], pa.date32()),
+        pa.array([b"1", b"2"]),
+        pa.array(["1", "2"]).dictionary_encode(),
     ],
     ids=lambda values: str(values.type),
 )
-def test_values_that_come_once_are_let_be(store, values):
-    assert found(store, Column("string", unique=True), values.slice(0, 1), values.slice(1), pa.nulls(3, values.type))["figure"] == 0
-    assert found(store, Column("string", unique=True), values, values)["figure"] == len(values)
+def test_values_that_come_once_are_let_be(find, values):
+    assert find(ONE, *({"id": part} for part in (values.slice(0, 1), values.slice(1), pa.nulls(3, values.type))))["figure"] == 0
+    assert find(ONE, {"id": values}, {"id": values})["figure"] == len(values)
+
+
+def test_many_ranges_find_what_one_finds(find, monkeypatch):
+    parts = [{"id": [f"k{n % 900}" for n in range(start, start + 500)]} for start in (0, 500)]
+    whole = find(ONE, *parts)
+    monkeypatch.setattr(unique, "RANGE_ROWS", 7)
+    assert (find(ONE, *parts), whole["figure"]) == (whole, 100)
+
+
+def test_more_repeats_than_are_proved_are_counted_by_their_keys(find, monkeypatch):
+    monkeypatch.setattr(unique, "MOST_SUSPECTS", 3)
+    finding = find(ONE, {"id": ["a"] * 50 + ["b"] * 50}, {"id": list("cdefgh") * 2})
+    assert finding["figure"] == 98 + 6
+    assert finding["examples"][0] == {"file": "0.csv", "row": None, "value": "'a'"}
+
+
+def test_two_values_of_one_key_are_no_repeat(find, monkeypatch):
+    import numpy as np
+
+    monkeypatch.setattr("raypipe.data.statistics.hashes.bytes_hashes", lambda values: np.full(len(values), 7, np.uint64))
+    assert find(ONE, {"id": ["a", "b"]}, {"id": ["c"]})["figure"] == 0
+
+
+def test_no_keys_are_left_behind(find, store):
+    find(ONE, {"id": ["a"]})
+    assert [path for path, _, _ in store.files()] == ["t/0.parquet"]
 
 
 def test_zero_has_no_sign():
     assert len(set(keys(pa.chunked_array([[0.0, -0.0]])).tolist())) == 1
 
 
-def test_a_contract_without_unique_columns_reads_nothing(store):
-    assert repeated(store, Contract({"id": Column("string")}), [], {}, inline=True) == []
+def test_a_contract_without_unique_columns_reads_nothing(store, ledger, tmp_path):
+    work = Work(ledger.project, tmp_path, "p", "s", ledger, store)
+    assert repeated(work, Contract({"id": Column("string")}), [], {}) == []

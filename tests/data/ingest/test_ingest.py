@@ -35,7 +35,7 @@ def work(request, tmp_path, store):
     ledger = request.getfixturevalue("ledger") if request.param == "sqlite" else request.getfixturevalue("postgres_ledger")
     (tmp_path / "data").mkdir()
     lines = []
-    made = Work(ledger.project, tmp_path, "flights", "source", ledger, store, run="r1", inline=True, report=lines.append)
+    made = Work(ledger.project, tmp_path, "flights", "source", ledger, store, run="r1", path="attempt", inline=True, report=lines.append)
     object.__setattr__(made, "lines", lines)
     return made
 
@@ -153,7 +153,16 @@ def test_a_changed_file_and_one_that_vanished_are_refused_by_name(work):
 def test_a_breach_leaves_nothing_behind(work):
     put(work, "a.parquet", [1])
     put(work, "b.parquet", [5, -4, -5])
-    assert told(work) == "column 'n': 2 of 4 rows below 0 (first: data/b.parquet row 2: -4)"
+    refused = work.store.local("refused/flights.source.jsonl")
+    assert told(work).splitlines() == [
+        "column 'n': 2 of 4 rows below 0 (first: data/b.parquet row 2: -4)",
+        f"The 2 rows that break it, with file, row and reasons: {refused}",
+    ]
+    rows = [json.loads(line) for line in refused.read_text().splitlines()]
+    assert [(row["n"], row["raypipe.file"], row["raypipe.row"], row["raypipe.reasons"]) for row in rows] == [
+        (-4, "data/b.parquet", 2, ["n: below 0"]),
+        (-5, "data/b.parquet", 3, ["n: below 0"]),
+    ]
     assert taken_files(work.ledger, "flights.source") == []
     with pytest.raises(DataError, match="there is no table"):
         snapshots(work.ledger, "flights.source")
@@ -228,7 +237,7 @@ def test_the_findings_of_a_table_are_those_of_all_its_runs(work):
 def test_a_contract_that_changed_is_held_against_the_table_itself(work):
     put(work, "a.parquet", [1, 2])
     table = run(work)
-    assert findings_of(work, CONTRACT, table)["summary"] == ["1 rules, none broken"]
+    assert findings_of(work, CONTRACT, table)["summary"] == ["2 rules, none broken"]
     stricter = Contract({"n": Column("int64", max=1), "s": Column("string", allowed=["b"], on_breach="warn")})
     with pytest.raises(DataError, match="column 'n': 1 of 2 rows above 1"):
         findings_of(work, stricter, table)

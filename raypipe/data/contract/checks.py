@@ -1,0 +1,92 @@
+"""The checks that a column's values are held to: for each rule the places of the values that break it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from raypipe.core.artifact import Json
+from raypipe.data.contract.column import Column, bound
+from raypipe.data.types import is_text, value_type
+
+if TYPE_CHECKING:
+    import numpy as np
+
+_compute: Any = pc
+FEW = 4_096
+"""Values of which a look at the first ones tells whether they come again and again."""
+
+
+def checks(column: Column) -> Iterator[tuple[str, Json]]:
+    """The rules that rows of that column can break by themselves, each with its bound, but for references."""
+    if column.nulls is not True:
+        yield "nulls", column.nulls
+    for rule in ("min", "max", "allowed", "pattern", "min_length", "max_length"):
+        if (limit := getattr(column, rule)) is not None:
+            yield rule, limit
+
+
+def broken(rule: str, limit: Any, values: pa.ChunkedArray) -> np.ndarray:
+    """int64, ascending. A value that is missing breaks `nulls` only."""
+    import numpy as np
+
+    found = _BREAKS[rule](limit, values)
+    # Most rules are broken by nothing, and that is known ten times sooner than which ones.
+    if found is None or not _compute.any(found).as_py():
+        return np.zeros(0, dtype=np.int64)
+    return np.flatnonzero(_compute.fill_null(found, False).to_numpy())
+
+
+def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A dictionary as its values."""
+    return values.cast(value_type(values.type)) if pa.types.is_dictionary(values.type) else values
+
+
+def missing(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
+    """Where there is no value; None where there is one everywhere."""
+    if values.null_count or pa.types.is_floating(values.type):
+        return _compute.is_null(values, nan_is_null=True)
+    return None
+
+
+def _not_allowed(limits: Sequence[Any], values: pa.ChunkedArray) -> Any:
+    if is_text(values.type) or pa.types.is_integer(values.type):
+        allowed = pa.array([bound(limit, values.type).as_py() for limit in limits], values.type)
+    else:
+        allowed = pa.array([bound(limit, values.type).as_py() for limit in limits]).cast(values.type)
+    outside = _compute.invert(_compute.is_in(values, value_set=allowed))
+    gone = missing(values)
+    return outside if gone is None else _compute.and_not(outside, gone)
+
+
+def _not_matching(pattern: str, values: pa.ChunkedArray) -> Any:
+    """Of text that comes again and again each one is matched once."""
+    if not _is_repeated(values):
+        return _compute.invert(_compute.match_substring_regex(values, whole(pattern)))
+    coded: Any = values.combine_chunks().dictionary_encode()
+    matches = _compute.match_substring_regex(coded.dictionary, whole(pattern))
+    return None if _compute.all(matches).as_py() else _compute.take(_compute.invert(matches), coded.indices)
+
+
+def _is_repeated(values: pa.ChunkedArray) -> bool:
+    return len(values) > FEW and _compute.count_distinct(values.slice(0, FEW)).as_py() < FEW // 4
+
+
+def whole(pattern: str) -> str:
+    """The pattern of a text that matches from end to end."""
+    return rf"\A(?:{pattern})\z"
+
+
+_BREAKS: dict[str, Any] = {
+    "nulls": lambda _, values: missing(values),
+    # A comparison with null is null, with NaN false: what is missing breaks `nulls` only.
+    "min": lambda limit, values: _compute.less(values, bound(limit, values.type)),
+    "max": lambda limit, values: _compute.greater(values, bound(limit, values.type)),
+    "allowed": _not_allowed,
+    "pattern": _not_matching,
+    "min_length": lambda limit, values: _compute.less(_compute.utf8_length(values), limit),
+    "max_length": lambda limit, values: _compute.greater(_compute.utf8_length(values), limit),
+}
