@@ -13,7 +13,8 @@ from raypipe.code.shape import Parameter, Shape, shape
 from raypipe.config.settings import COMPONENTS, KEYS, OPTIONAL, SUPPLIED
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
-from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS
+from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS, step_names
+from raypipe.pipeline.execution import execution_problems
 
 MISSING = "???"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -44,6 +45,7 @@ class _Check:
             if values.get(slot) is not None:
                 yield from self._slot(slot, values[slot], target)
         yield from self._steps(values.get("steps"))
+        yield from execution_problems(values.get("execution"), step_names(values))
 
     def _slot_component(self, key: str, node: Json) -> Iterator[Problem]:
         if node is not None:

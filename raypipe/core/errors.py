@@ -54,6 +54,12 @@ class TimedOut(RaypipeError):
     transient = True
 
 
+class Interrupted(RaypipeError):
+    """A step was ended from outside: by a signal, or because another one failed (exit 130)."""
+
+    exit_code = 130
+
+
 class LedgerError(RaypipeError):
     """The ledger cannot be opened or trusted: newer version, not writable, on a network file system (exit 2)."""
 

@@ -15,6 +15,9 @@ _ERRNOS = frozenset(
     )
 )  # fmt: skip
 
+_LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM, errno.ENOENT})
+"""Of a store: what is full or forbidden stays so."""
+
 # By name: none of these libraries may be imported for the question.
 _NAMES = frozenset(
     {"ConnectionError", "TimeoutError", "Timeout", "OperationalError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
@@ -43,8 +46,10 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _is_one(error: BaseException) -> bool:
+    if isinstance(error, StoreError):
+        return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _LASTING
     if isinstance(error, RaypipeError):
-        return error.transient or isinstance(error, (ClusterError, StoreError, Conflict))
+        return error.transient or isinstance(error, (ClusterError, Conflict))
     if isinstance(error, OSError) and error.errno in _ERRNOS:
         return True
     classes = type(error).__mro__

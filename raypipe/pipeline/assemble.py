@@ -10,6 +10,7 @@ from raypipe.code.shape import Shape, canonical_value, shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.pipeline.edge import edges_of, kind_problems
+from raypipe.pipeline.execution import execution_problems, executions
 from raypipe.pipeline.graph import edge_problems
 from raypipe.pipeline.node import Node, Pipeline
 
@@ -38,6 +39,7 @@ def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     raw, problems = written_steps(values, search)
     shapes, more = _shapes(raw, search)
     problems += more
+    problems += execution_problems(values.get("execution"), list(raw))
     nodes = {name: _node(raw[name], found, raw, search) for name, found in shapes.items()}
     if not problems:
         problems = edge_problems(nodes)
@@ -45,7 +47,7 @@ def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
         problems = kind_problems(nodes, shapes)
     if problems:
         raise ConfigError(problems)
-    return Pipeline.of(values["name"], nodes)
+    return Pipeline.of(values["name"], nodes, executions(values.get("execution"), list(nodes)))
 
 
 def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[dict[str, dict[str, Json]], list[Problem]]:
@@ -72,6 +74,18 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
             Problem("source", "the pipeline has no step: give it a source, e.g. source: {_target_: raypipe.Csv, path: data.csv}.")
         )
     return raw, problems
+
+
+def step_names(values: Mapping[str, Any]) -> list[str]:
+    """The names that `written_steps` would give, of a config that may have any problem."""
+    split, steps = values.get("split"), values.get("steps")
+    life = [slot for slot in SLOTS if slot not in ("ingest", "split") and values.get(slot, {}) is not None] if values.get("model") else []
+    return [
+        *(["source", *(["validate"] if values.get("contract") else [])] if values.get("source") else []),
+        *(["split"] if isinstance(split, Mapping) and split.get("by") else []),
+        *life,
+        *([str(name) for name, step in steps.items() if step is not None] if isinstance(steps, Mapping) else []),
+    ]
 
 
 def _source(values: Mapping[str, Any], search: Sequence[Path], problems: list[Problem]) -> dict[str, Json]:

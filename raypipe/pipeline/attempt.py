@@ -28,4 +28,4 @@ def work_under(lease: Lease, heartbeat: Heartbeat, look: Look, run: str, **more:
     """What a step works with, in the folder `PIPELINE/STEP/TOKEN-ID`; `more` are further fields of Work."""
     fields = {f.name: getattr(look, f.name) for f in dataclasses.fields(look)}
     path = f"{look.pipeline}/{look.step}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
-    return Work(**fields, run=run, path=path, alive=heartbeat.check, **more)
+    return Work(**{**fields, "run": run, "path": path, "alive": heartbeat.check, **more})

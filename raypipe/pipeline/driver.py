@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -13,7 +12,7 @@ from raypipe.core.cluster import Debug, Session, connect
 from raypipe.core.errors import Interrupted, RaypipeError
 from raypipe.core.ledger import StepRecord
 from raypipe.pipeline.crew import Crew, Ended
-from raypipe.pipeline.execution import CONTINUE, FINISH, STOP, Execution
+from raypipe.pipeline.execution import CONTINUE, STOP, Execution
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.making import Making
 from raypipe.pipeline.node import Pipeline

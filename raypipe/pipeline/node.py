@@ -5,9 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from raypipe.core.artifact import Json
+
+if TYPE_CHECKING:
+    from raypipe.pipeline.execution import Execution
 
 
 @dataclass(frozen=True)
@@ -36,6 +39,8 @@ class Pipeline:
 
     name: str
     nodes: Mapping[str, Node]
+    execution: Mapping[str, Execution]
+    """How steps are carried out, of those that say it: no part of the value."""
     project_path: Path | None
     """The project's folder where it was given: no part of the value."""
 
@@ -57,6 +62,7 @@ class Pipeline:
         infra_validate: Any = DEFAULT,
         deploy: Any = DEFAULT,
         steps: Mapping[str, Any] | None = None,
+        execution: Mapping[str, Any] | None = None,
         project_path: Path | str | None = None,
     ):
         from raypipe.pipeline.assemble import assemble
@@ -64,15 +70,15 @@ class Pipeline:
 
         slots = {k: v for k, v in locals().items() if k in SLOT_NAMES}
         lowered = {k: lower(v) for k, v in slots.items()}
-        made = assemble({"name": name, **lowered}, search_paths(project_path))
-        self.name, self.nodes = made.name, made.nodes
+        made = assemble({"name": name, **lowered, "execution": execution}, search_paths(project_path))
+        self.name, self.nodes, self.execution = made.name, made.nodes, made.execution
         self.project_path = Path(project_path) if project_path else None
 
     @classmethod
-    def of(cls, name: str, nodes: Mapping[str, Node]) -> Pipeline:
+    def of(cls, name: str, nodes: Mapping[str, Node], execution: Mapping[str, Execution] | None = None) -> Pipeline:
         """A pipeline of nodes that are in normal form already."""
         made = cls.__new__(cls)
-        made.name, made.nodes, made.project_path = name, dict(nodes), None
+        made.name, made.nodes, made.execution, made.project_path = name, dict(nodes), dict(execution or {}), None
         return made
 
     def __eq__(self, other: object) -> bool:

@@ -18,7 +18,8 @@ from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Node, Pipeline
 from raypipe.pipeline.why import difference
 
-State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED"]
+State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED", "FAILED"]
+"""FAILED only in a run: a step whose failure stops nothing but what reads it."""
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,8 @@ def _stopped(name: str, node: Node, upstream: Mapping[str, PlannedStep], scene: 
     for ref, step in upstream.items():
         if step.state in ("SKIP", "BLOCKED"):
             return PlannedStep(name, step.state, f"'{ref}' is {'skipped' if step.state == 'SKIP' else 'blocked'}")
+        if step.state == "FAILED":
+            return PlannedStep(name, "BLOCKED", f"'{ref}' failed")
         if step.ready and step.artifact is not None and step.artifact.figures.get("passed") is False:
             return PlannedStep(name, "SKIP", f"'{ref}' said no")
     if scene.sample < 1 and defines(node, "standing", scene.search):

@@ -154,7 +154,7 @@ def _ask(url: str, method: str, headers: dict[str, str]) -> tuple[int, Any, byte
     web = Web.of(url)
     for attempt in range(1, NUM_ATTEMPTS + 1):
         try:
-            status, answered, data = _once(web, address(web, url), method, headers)
+            status, answered, data = once(web, url, method, headers)
             if status < 500 and status != 429:
                 return _judged(status, answered, data)
             raise ConnectionError(f"the server answered {status}")
@@ -165,13 +165,15 @@ def _ask(url: str, method: str, headers: dict[str, str]) -> tuple[int, Any, byte
     raise AssertionError
 
 
-def _once(web: Web, at: str, method: str, headers: dict[str, str]) -> tuple[int, Any, bytes]:
+def once(web: Web, url: str, method: str, headers: dict[str, str], body: bytes | None = None) -> tuple[int, Any, bytes]:
+    """One question to an address that `address` lets through; DataError, or OSError where no answer comes."""
+    at = address(web, url)
     connection = http.client.HTTPConnection(web.host, web.port, timeout=TIMEOUT_S)
     raw = socket.create_connection((at, web.port), TIMEOUT_S)
     try:
         # A connection that is there already is used as it is: it goes to the address that was judged, whatever the name says by now.
         connection.sock = ssl.create_default_context().wrap_socket(raw, server_hostname=web.host) if web.scheme == "https" else raw
-        connection.request(method, web.path, headers={"Accept-Encoding": "identity", "User-Agent": "raypipe", **headers})
+        connection.request(method, web.path, body, headers={"Accept-Encoding": "identity", "User-Agent": "raypipe", **headers})
         answer = connection.getresponse()
         return answer.status, answer.headers, b"" if method == "HEAD" else answer.read()
     finally:

@@ -1,0 +1,179 @@
+"""How steps are carried out: tries, time limits, resources and what follows a failure; no part of what a step is or makes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+from raypipe.code.annotation import misfit
+from raypipe.core.artifact import Json
+from raypipe.core.errors import Problem, nearest
+
+DEFAULT = "default"
+"""The name in `execution` under which stands what holds for every step."""
+
+FINISH, STOP, CONTINUE = "finish", "stop", "continue"
+
+_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_BYTES = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
+_TIMES = ("backoff", "timeout", "deadline")
+
+
+@dataclass(frozen=True)
+class Execution:
+    """How one step is carried out. Times are seconds, or a number with its unit: `90s`, `10m`, `2h`, `1d`."""
+
+    retries: int = 0
+    """Further tries after one that failed for want of a worker, a node, time, the store or a network. What a user's code raises, wrong
+    data and breaches of a contract fail at once."""
+    backoff: float | str = "5s"
+    """The wait before the second try; it doubles with each further one, and a share of it is left to chance."""
+    timeout: float | str | None = None
+    """Longest that one try may take; null: any time."""
+    deadline: float | str | None = "1h"
+    """Longest that the step waits for its resources; then it fails with the names of those who hold them. null: any time."""
+    cpus: float | None = None
+    """CPUs that the step takes, and that each of its Ray tasks reserves; null: what the step asks for by itself."""
+    gpus: float | None = None
+    """GPUs, likewise."""
+    memory: int | str | None = None
+    """Memory, likewise: bytes, or a number with its unit: `4GB`, `512MiB`."""
+    resources: dict[str, float] = field(default_factory=dict)
+    """Resources that a cluster names itself, likewise: `{tpu: 1}`."""
+    runtime_env: dict[str, Any] | None = None
+    """Ray's `runtime_env` of the step's tasks."""
+    on_failure: str = FINISH
+    """`finish`: what runs ends, nothing new starts. `stop`: what runs is ended as well. `continue`: only what reads the step is left out.
+    Or the name of a step of the pipeline, which runs in this case alone."""
+    notify: dict[str, Any] | None = None
+    """Told of a failure, in JSON: `{command: [...]}` on its standard input, `{url: https://...}` by POST."""
+    when: str | None = None
+    """A condition on figures of other steps, as in `evaluate.auc > 0.7 and gate.passed`; where it does not hold the step is skipped."""
+    cache: bool | str | dict[str, list[str]] = True
+    """`off`: the step runs each time. `{ignore: [...]}`: settings, edges, `code` or `versions` whose change does not make it run again."""
+
+    @property
+    def backoff_s(self) -> float:
+        return seconds(self.backoff)
+
+    @property
+    def timeout_s(self) -> float | None:
+        return None if self.timeout is None else seconds(self.timeout)
+
+    @property
+    def deadline_s(self) -> float | None:
+        return None if self.deadline is None else seconds(self.deadline)
+
+    @property
+    def memory_bytes(self) -> float | None:
+        return None if self.memory is None else float(num_bytes(self.memory))
+
+    @property
+    def caches(self) -> bool:
+        return self.cache not in (False, "off")
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return tuple(self.cache.get("ignore", ())) if isinstance(self.cache, dict) else ()
+
+    @property
+    def on_failure_step(self) -> str | None:
+        """The step that a failure starts."""
+        return None if self.on_failure in (FINISH, STOP, CONTINUE) else self.on_failure
+
+
+NAMES = tuple(f.name for f in fields(Execution))
+_TYPES = {f.name: str(f.type) for f in fields(Execution)}
+
+
+def executions(written: Mapping[str, Any] | None, names: list[str]) -> dict[str, Execution]:
+    """Step -> how it is carried out, of those that differ from the rule. `written` has no problems."""
+    given = {name: options or {} for name, options in (written or {}).items()}
+    shared = given.pop(DEFAULT, {})
+    whole = {name: Execution(**{**shared, **given.get(name, {})}) for name in names}
+    return {name: execution for name, execution in whole.items() if execution != Execution()}
+
+
+def execution_problems(written: Any, names: list[str]) -> list[Problem]:
+    """Everything that is wrong with the key `execution`, each at its place; `names` are the pipeline's steps."""
+    if written is None:
+        return []
+    if not isinstance(written, Mapping):
+        return [Problem("execution", "expected a mapping of steps to their options, e.g. execution: {train: {retries: 2}}.")]
+    return [p for step, options in written.items() for p in _step_problems(str(step), options, names)]
+
+
+def _step_problems(step: str, options: Any, names: list[str]) -> Iterator[Problem]:
+    where = f"execution.{step}"
+    if step not in names and step != DEFAULT:
+        yield Problem(where, f"there is no step '{step}'.{nearest(step, [*names, DEFAULT])}")
+        return
+    if options is None:
+        return
+    if not isinstance(options, Mapping):
+        yield Problem(where, f"found {options!r}, expected options, e.g. {{retries: 2, timeout: 2h}}.")
+        return
+    for name, value in options.items():
+        at = f"{where}.{name}"
+        if name not in NAMES:
+            yield Problem(at, f"unknown: how a step is carried out has no '{name}'.{nearest(str(name), NAMES)}")
+        elif expected := misfit(value, _TYPES[name]):
+            yield Problem(at, f"found {value!r}, expected {expected}.")
+        else:
+            yield from _value_problems(at, str(name), value, step, names)
+
+
+def _value_problems(at: str, name: str, value: Any, step: str, names: list[str]) -> Iterator[Problem]:
+    if name in _TIMES and value is not None and _read(value, _SECONDS) is None:
+        yield Problem(at, f"found {value!r}, expected a time, e.g. 30, 90s, 10m, 2h.")
+    elif name == "memory" and value is not None and _read(value, _BYTES) is None:
+        yield Problem(at, f"found {value!r}, expected a size, e.g. 512MiB, 4GB.")
+    elif name in ("retries", "cpus", "gpus") and value is not None and value < 0:
+        yield Problem(at, f"found {value}, expected 0 or more.")
+    elif name == "resources" and any(amount < 0 for amount in (value or {}).values()):
+        yield Problem(at, f"found {value}, expected amounts of 0 or more.")
+    elif name == "on_failure" and value not in (FINISH, STOP, CONTINUE) and (value not in names or value == step):
+        yield Problem(at, f"there is no step '{value}' to run then.{nearest(str(value), [FINISH, STOP, CONTINUE, *names])}")
+    elif name == "cache":
+        yield from _cache_problems(at, value)
+    elif name == "notify" and value is not None:
+        from raypipe.pipeline.notice import notice_problems
+
+        yield from (Problem(at, text) for text in notice_problems(value))
+    elif name == "when" and step == DEFAULT:
+        yield Problem(at, "a condition belongs to one step: write it there.")
+
+
+def _cache_problems(at: str, value: Json) -> Iterator[Problem]:
+    if isinstance(value, Mapping):
+        for key in value:
+            if key != "ignore":
+                yield Problem(f"{at}.{key}", f"unknown.{nearest(str(key), ['ignore'])}")
+    elif value not in (True, False, "on", "off"):
+        yield Problem(at, f"found {value!r}, expected off, on, or {{ignore: [...]}}.")
+
+
+def seconds(value: float | str) -> float:
+    """`5`, `5s`, `10m`, `2h` in seconds."""
+    found = _read(value, _SECONDS)
+    assert found is not None, "times are checked before"
+    return found
+
+
+def num_bytes(value: int | str) -> int:
+    """`512MiB`, `4GB` in bytes."""
+    found = _read(value, _BYTES)
+    assert found is not None, "sizes are checked before"
+    return int(found)
+
+
+def _read(value: Json, units: Mapping[str, float]) -> float | None:
+    if isinstance(value, (int, float)) and not isinstance(value, bool):
+        return float(value) if value >= 0 else None
+    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
+    if not match:
+        return None
+    unit = units.get(match[2] or ("s" if "s" in units else ""))
+    return None if unit is None else float(match[1]) * unit

@@ -1,0 +1,82 @@
+"""Ending a step's work from outside of its thread: asked for at first, and raised in it where it does not hear."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from raypipe.core.errors import RaypipeError
+
+
+class Ended(BaseException):
+    """Raised inside of work that is to end. No Exception, so that code which catches those does not catch it."""
+
+
+class Interrupt:
+    """One step's. The reason that it ends with is the error that `reason` holds."""
+
+    def __init__(self) -> None:
+        self.reason: RaypipeError | None = None
+        self._asked = threading.Event()
+        self._lock = threading.Lock()
+        self._thread: int | None = None
+        self._forced = False
+
+    def ask(self, reason: RaypipeError) -> None:
+        """The work is to end with that error: at its next `check` or `wait`."""
+        if self.reason is None:
+            self.reason = reason
+            self._asked.set()
+
+    def check(self) -> None:
+        if self.reason is not None:
+            raise Ended
+
+    def wait(self, seconds: float) -> None:
+        """Sleeps that long, less where it is to end: then the reason is raised."""
+        if self._asked.wait(seconds):
+            assert self.reason is not None
+            raise self.reason
+
+    def force(self) -> None:
+        """Raises Ended in the thread, where it is inside of `over`: at its next line of Python, wherever it is called from."""
+        with self._lock:
+            if self._thread is not None:
+                self._forced = True
+                _raise_in(self._thread, Ended)
+
+    def over(self) -> None:
+        """This try has ended, the next one may take its time."""
+        self.reason = None
+        self._asked.clear()
+
+    @contextlib.contextmanager
+    def within(self) -> Iterator[None]:
+        """Work of this thread that may be ended: the reason is raised then, whatever the work made of it. Nothing is published inside."""
+        if self.reason is not None:
+            raise self.reason
+        with self._lock:
+            self._thread = threading.get_ident()
+        try:
+            try:
+                yield
+            finally:
+                with self._lock:
+                    # First this: what was forced may be raised in the next call, and nothing may be forced after it.
+                    thread, self._thread = self._thread, None
+                    if self._forced and thread is not None:
+                        _raise_in(thread, None)
+        except BaseException as error:
+            if self.reason is not None:
+                raise self.reason from error
+            raise
+        if self.reason is not None:
+            raise self.reason
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """None takes back what has not been raised yet."""
+    import ctypes
+
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error) if error else ctypes.py_object())

@@ -1,0 +1,190 @@
+"""One step brought about: looked up, leased, run as often as its execution says, and published; all of it in one thread."""
+
+from __future__ import annotations
+
+import random
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from raypipe.code.shape import shape
+from raypipe.core.artifact import KINDS, Artifact
+from raypipe.core.cluster import Session
+from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
+from raypipe.core.frame import users_frame
+from raypipe.core.lease import Heartbeat, Lease
+from raypipe.core.ledger import Record
+from raypipe.core.step import Made, Work
+from raypipe.core.transient import is_transient
+from raypipe.pipeline.attempt import leased, work_under
+from raypipe.pipeline.build import build_step, defines
+from raypipe.pipeline.edge import output_kind
+from raypipe.pipeline.execution import Execution
+from raypipe.pipeline.interrupt import Interrupt
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.options import Options, StepEvent
+from raypipe.pipeline.plan import PlannedStep, Scene, plan_step
+from raypipe.pipeline.redo import redone
+
+WAIT_S = 0.5
+"""Between two looks at a step that another run is making."""
+
+LONGEST_BACKOFF_S = 600.0
+
+
+class Making:
+    """What a thread does for one step. `interrupt` ends it from outside; `try_until` says when its try is to be over."""
+
+    def __init__(
+        self,
+        name: str,
+        pipeline: Pipeline,
+        scene: Scene,
+        options: Options,
+        run: str,
+        connected: Callable[[], Session],
+        tell: Callable[[StepEvent], None],
+    ):
+        self.name, self.pipeline, self.scene, self.options, self.run = name, pipeline, scene, options, run
+        self.connected, self.tell = connected, tell
+        self.node = pipeline.nodes[name]
+        self.execution = pipeline.execution.get(name, Execution())
+        self.interrupt = Interrupt()
+        self.began = time.monotonic()
+        self.try_until: float | None = None
+        """By the monotonic clock; None where the try may take any time, or none is at work."""
+        self.lease: Lease | None = None
+        self.num_tries = 0
+
+    def made(self, upstream: Mapping[str, PlannedStep]) -> PlannedStep:
+        """The step, done. Raises RaypipeError: what its last try failed with, or what it was ended with."""
+        told = False
+        while True:
+            planned = plan_step(self.pipeline, self.name, upstream, self.scene)
+            if planned.state in ("HIT", "SKIP") or planned.identity is None:
+                return planned
+            try:
+                return self._leased(planned, upstream)
+            except LeaseHeld as held:
+                if not self.options.wait:
+                    raise
+                if not told:
+                    self.tell(StepEvent(self.name, "waiting", "BLOCKED", str(held)))
+                told = True
+                self.interrupt.wait(WAIT_S)
+
+    def _leased(self, planned: PlannedStep, upstream: Mapping[str, PlannedStep]) -> PlannedStep:
+        assert planned.fingerprint is not None
+        with leased(self.scene.ledger, planned.fingerprint, self.run) as (lease, heartbeat):
+            self.lease = lease
+            # Another run may have published between the plan and the claim.
+            again = plan_step(self.pipeline, self.name, upstream, self.scene, claimed=True)
+            if again.state == "HIT":
+                return again
+            self.tell(StepEvent(self.name, "started", again.state, again.why))
+            inputs = {edge: upstream[ref].artifact for edge, ref in self.node.refs.items() if ref}
+            artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
+        why = again.why if self.num_tries < 2 else f"{again.why} (try {self.num_tries} of {self.execution.retries + 1})".strip()
+        return replace(again, artifact=artifact, made=True, why=why)
+
+    def _tried(self, attempt: Callable[[], Artifact]) -> Artifact:
+        """What `attempt` makes, after as many tries as the execution allows where the errors are of a kind that may be gone."""
+        while True:
+            self.num_tries += 1
+            try:
+                return redone(attempt, self._progress)
+            except RaypipeError as error:
+                if self.num_tries > self.execution.retries or not is_transient(error):
+                    raise
+                self._again_after(error)
+
+    def _again_after(self, error: RaypipeError) -> None:
+        """Says and records what a try failed with, and waits; half of the wait is left to chance, so that not all come back at once."""
+        pause = min(self.execution.backoff_s * 2 ** (self.num_tries - 1), LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
+        number, tries = self.num_tries, self.execution.retries + 1
+        first = str(error).partition("\n")[0]
+        self.tell(StepEvent(self.name, "retried", "RUN", f"try {number} of {tries} failed: {first}; again in {pause:.1f} s"))
+        with self.scene.ledger.writing() as connection:
+            detail = {"run": self.run, "step": self.name, "try": number, "of": tries, "error": str(error), "pause_s": round(pause, 3)}
+            self.scene.ledger.note(connection, "retried", detail)
+        if isinstance(error, TimedOut):
+            self.interrupt.over()
+        self.interrupt.wait(pause)
+
+    def _attempt(self, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat, inputs: Mapping[str, Any]) -> Artifact:
+        work = self._work(planned, lease, heartbeat)
+        timeout_s = self.execution.timeout_s
+        with self.interrupt.within():
+            self.try_until = time.monotonic() + timeout_s if timeout_s is not None else None
+            try:
+                made = self._ran(work, inputs)
+            finally:
+                self.try_until = None
+        heartbeat.check()
+        return self._published(lease, work, made, planned, inputs)
+
+    def _work(self, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat) -> Work:
+        def alive() -> None:
+            self.interrupt.check()
+            heartbeat.check()
+
+        return work_under(
+            lease,
+            heartbeat,
+            self.scene.look(self.pipeline.name, self.name),
+            self.run,
+            fingerprint=planned.fingerprint or "",
+            identity=planned.identity,
+            inline=defines(self.node, "driver_only", self.scene.search) or self.connected().inline,
+            report=self._progress,
+            alive=alive,
+        )
+
+    def _progress(self, text: str) -> None:
+        self.tell(StepEvent(self.name, "progress", "RUN", text))
+
+    def _ran(self, work: Work, inputs: Mapping[str, Any]) -> Made[Any]:
+        try:
+            return build_step(self.node, self.scene.search).run(work, **inputs)
+        except RaypipeError:
+            raise
+        except Exception as error:
+            raise StepFailed(f"step '{self.name}' failed: {_words(error)}. Traceback: {self._keep_traceback()}") from error
+
+    def _keep_traceback(self) -> Path:
+        tries = f"-{self.num_tries}" if self.num_tries > 1 else ""
+        path = self.scene.place.path / ".raypipe" / "logs" / f"{self.run}-{self.name}{tries}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(traceback.format_exc())
+        return path.relative_to(self.scene.place.path)
+
+    def _published(self, lease: Lease, work: Work, made: Made[Any], planned: PlannedStep, inputs: Mapping[str, Any]) -> Artifact:
+        kind = output_kind(shape(self.node.target, self.scene.search))
+        assert kind in KINDS
+        assert planned.identity is not None
+        record = Record(
+            kind=kind,
+            pipeline=self.pipeline.name,
+            step=self.name,
+            run=self.run,
+            fingerprint=work.fingerprint,
+            digest=made.digest,
+            path=work.path if any(f.path.startswith(f"{work.path}/") for f in made.files) else "",
+            files=tuple(made.files),
+            schema=made.schema,
+            figures=made.figures,
+            identity=dict(planned.identity),
+            parents=tuple(dict.fromkeys(a.id for a in inputs.values())),
+        )
+        if record.path:
+            self.scene.store.sync(work.path)
+        return self.scene.ledger.publish(lease, record, made.commits, replace=planned.artifact is not None)
+
+
+def _words(error: BaseException) -> str:
+    """`ValueError: text (file.py:12 in f)`, the place being the last line of the user's own code if there is one."""
+    place = users_frame(error)
+    return f"{type(error).__name__}: {error} ({Path(place.filename).name}:{place.lineno} in {place.name})"
