@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,8 +43,8 @@ def select(store: Store, text: str, find: Callable[[str], Queried], limit: int |
     with duckdb.connect() as connection:
         names = _tables_of(connection, text)
         notes: list[str] = []
-        for name in names:
-            queried = find(name)
+        found_by_name = {name: find(name) for name in names}
+        for name, queried in found_by_name.items():
             columns, told = _columns(name, queried.schema)
             notes += told
             _register(connection, name, store, queried, columns)
@@ -54,7 +54,16 @@ def select(store: Store, text: str, find: Callable[[str], Queried], limit: int |
             found = connection.sql(text)
             return (found if limit is None else found.limit(limit)).to_arrow_table(), notes
         except duckdb.Error as error:
+            if "reading the stream" in str(error):
+                _refuse_damaged(store, found_by_name.values())
             raise DataError(f"SQL: {_first_line(error)}") from None
+
+
+def _refuse_damaged(store: Store, tables: Iterable[Queried]) -> None:
+    """StoreError with the name of the first file that cannot be read: DuckDB knows only that one of them is."""
+    for table in tables:
+        for fragment in table.fragments:
+            read_fragment(store, fragment)
 
 
 def _tables_of(connection: DuckDBPyConnection, text: str) -> list[str]:

@@ -123,18 +123,18 @@ def test_only_row_groups_that_can_match_are_read(lake, monkeypatch):
     monkeypatch.setattr(fragment_, "_row_group_rows", lambda table: 3)
     table = put(lake, ROWS)
     read_ = []
-    own = pq.ParquetFile.read_row_group
+    own = pq.ParquetFile.read_row_groups
 
-    def counted(self, number, columns=None, **more):
-        read_.append((number, columns))
-        return own(self, number, columns=columns, **more)
+    def counted(self, numbers, columns=None, **more):
+        read_.append((numbers, columns))
+        return own(self, numbers, columns=columns, **more)
 
-    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    monkeypatch.setattr(pq.ParquetFile, "read_row_groups", counted)
     assert read(lake.ledger, lake.store, table, ["region"], where="id >= 9 and v != 10").num_rows == 2
-    assert read_ == [(3, ["id", "v"]), (3, ["region"])]
+    assert read_ == [([3], ["id", "v"]), ([3], ["region"])]
     read_.clear()
     assert read(lake.ledger, lake.store, table, ["region"], where="id = 4 and v = 3").num_rows == 0
-    assert read_ == [(1, ["id", "v"])]
+    assert read_ == [([1], ["id", "v"])]
 
 
 def test_a_dataset_of_what_matches(lake, ray_cluster):
