@@ -28,6 +28,7 @@ _EXPORTS = {
     "Column": "raypipe.data.contract.contract",
     # transforms
     "Select": "raypipe.data.transform.entry",
+    "Derive": "raypipe.data.transform.derive",
     "Drop": "raypipe.data.transform.entry",
     "Standardize": "raypipe.data.transform.scaling",
     "Impute": "raypipe.data.transform.imputing",

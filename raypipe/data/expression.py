@@ -80,6 +80,16 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
     return made
 
 
+def without_nans(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Nulls in the place of NaN."""
+    import pyarrow.compute as pc
+
+    compute: Any = pc
+    if not pa.types.is_floating(column.type) or not compute.any(compute.is_nan(column)).as_py():
+        return column
+    return compute.if_else(compute.is_nan(column), pa.scalar(None, column.type), column)
+
+
 def polars() -> Any:
     """Polars on one thread: it fixes their number when it is first imported, and Ray runs a task on each CPU."""
     if "polars" not in sys.modules:
@@ -129,17 +139,10 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
 def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     """A dictionary as its values, NaN as null (Polars compares no category with text, and holds NaN greater than any number), text as
     Arrow's usual one."""
-    import pyarrow.compute as pc
-
     type_: Any = value_type(column.type)
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         type_ = pa.string()
-    if type_ != column.type:
-        return column.cast(type_)
-    compute: Any = pc
-    if not pa.types.is_floating(type_) or not compute.any(compute.is_nan(column)).as_py():
-        return column
-    return compute.if_else(compute.is_nan(column), pa.scalar(None, type_), column)
+    return without_nans(column if type_ == column.type else column.cast(type_))
 
 
 def _first_line(error: Exception) -> str:

@@ -68,6 +68,24 @@ def cuts(rule: Json) -> tuple[int, int]:
     return test, test + int(rule["validation"] * WHOLE)
 
 
+def limit(rule: Json, name: str, type: Any, before: int = 0) -> int:
+    """The least whole number of the column's units that is not before the bound less `before` microseconds.
+
+    Comparing integers cannot overflow, as casting a far year to nanoseconds would.
+    """
+    import pyarrow.compute as pc
+
+    bound = datetime.fromisoformat(rule[name])
+    if bound.tzinfo is not None and type.tz is None:
+        raise DataError(f"{name} {rule[name]} has a time zone, column '{rule['on']}' has none: write it without")
+    scalar = pa.scalar(bound, pa.timestamp("us", type.tz if bound.tzinfo else None))
+    if type.tz is not None and bound.tzinfo is None:
+        scalar = pc.assume_timezone(scalar, type.tz)  # type: ignore[attr-defined]
+    ticks = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(type.unit)
+    moment = scalar.cast(pa.int64()).as_py() - before
+    return math.ceil(moment / ticks) if ticks else moment * 1_000
+
+
 def words(rule: Json, name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:
     """Its values as text: integers in decimal, `true` and `false`, dates as 2013-10-01. DataError for other types."""
     type = value_type(column.type)
@@ -93,30 +111,12 @@ def _by_time(rule: Json, table: pa.Table) -> np.ndarray:
     if not pa.types.is_timestamp(column.type):
         raise DataError(f"column '{rule['on']}' is {type_name(column.type)}, the split by time expects a timestamp or a date")
     ticks = column.cast(pa.int64()).to_numpy()
-    validation, test = (ticks >= _limit(rule, name, column.type) for name in ("validation_from", "test_from"))
+    validation, test = (ticks >= limit(rule, name, column.type) for name in ("validation_from", "test_from"))
     found = validation.astype(np.int8) + test.astype(np.int8)
     if gap := micros(rule.get("embargo", "0s")):
-        from_gap, to_gap = (ticks >= _limit(rule, name, column.type, gap) for name in ("validation_from", "test_from"))
+        from_gap, to_gap = (ticks >= limit(rule, name, column.type, gap) for name in ("validation_from", "test_from"))
         found[(from_gap & ~validation) | (to_gap & ~test)] = len(PARTS)
     return found
-
-
-def _limit(rule: Json, name: str, type: Any, before: int = 0) -> int:
-    """The least whole number of the column's units that is not before the bound less `before` microseconds.
-
-    Comparing integers cannot overflow, as casting a far year to nanoseconds would.
-    """
-    import pyarrow.compute as pc
-
-    bound = datetime.fromisoformat(rule[name])
-    if bound.tzinfo is not None and type.tz is None:
-        raise DataError(f"{name} {rule[name]} has a time zone, column '{rule['on']}' has none: write it without")
-    scalar = pa.scalar(bound, pa.timestamp("us", type.tz if bound.tzinfo else None))
-    if type.tz is not None and bound.tzinfo is None:
-        scalar = pc.assume_timezone(scalar, type.tz)  # type: ignore[attr-defined]
-    ticks = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(type.unit)
-    moment = scalar.cast(pa.int64()).as_py() - before
-    return math.ceil(moment / ticks) if ticks else moment * 1_000
 
 
 def _by_hash(rule: Json, table: pa.Table) -> np.ndarray:

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from raypipe.code.recorded import UserCode
-from raypipe.core.artifact import Json, Table
+from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError, Problem, nearest
-from raypipe.core.step import Columns, Made, Ref, Work
+from raypipe.core.step import NO_IDENTITY, Columns, Commit, Look, Made, Ref, Work
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from raypipe.core.store import Store
     from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.table import TableSchema
-    from raypipe.data.transform.chain import Chain, FittedChain, Stage
+    from raypipe.data.transform.chain import FittedChain, Stage
+    from raypipe.data.transform.kernel import Apply
+    from raypipe.data.transform.passes import Training, Transformed
+    from raypipe.data.transform.where import Where
 
 CHAIN = "chain.json"
 """The fitted chain as data, among the artifact's files."""
@@ -27,27 +27,45 @@ CODE = "code.json"
 """The recorded source of the chain's functions, by import path; absent where it has none."""
 EXAMPLES = "examples.arrow"
 """A few rows of the validation part as they are before the transform: the bundle's sample."""
-NUM_EXAMPLES = 8
 
 
 @dataclass(frozen=True)
 class Transform:
-    """The table with the model's features: what the chain makes, then every column that it does not touch."""
+    """The table with the model's features: what the chain makes, then every column that it does not touch.
+
+    Reading, `where`, the chain, `contract` and `profile` are one pass over each file; entries that learn take passes over the training part
+    before it.
+    """
 
     revision: ClassVar[int] = 1
-    distributions: ClassVar[tuple[str, ...]] = ("pyarrow", "numpy")
+    distributions: ClassVar[tuple[str, ...]] = ("pyarrow", "numpy", "polars")
 
     label: str | None = None
-    """The label's column: it goes round the chain. Set by the slot `label`."""
+    """The label's column: it goes round the chain. By default the table's own, where it has one; without any the chain makes no features,
+    and may use columns that are known only afterwards: what it makes of them is known only afterwards, too. The slot `label` sets it."""
+    where: str | None = None
+    """An SQL condition: rows that do not meet it are left out and counted, whatever their part. A request is not asked."""
     entries: dict[str, Any] = field(default_factory=dict)
     """Name -> transform, or function of the user's from `pa.Table` to `pa.Table`, in order."""
+    contract: Any = None
+    """What the transformed rows must be: raypipe.Contract."""
+    profile: bool = field(default=False, metadata=NO_IDENTITY)
+    """Whether the table is described as it is written; otherwise that is done when it is first asked for."""
     table: Ref[Table] = Ref("split")
-    """The step whose table is transformed; it must have a split."""
+    """The step whose table is transformed; it must have a split where an entry learns."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
         """The entries with their order, which a mapping in canonical JSON has none of."""
         return {**settings, "order": list(settings.get("entries", {}))}
+
+    def observe(self, look: Look, table: Table | None = None) -> Json:
+        """What the contract compares with."""
+        if self.contract is None:
+            return None
+        from raypipe.data.contract.against import observed
+
+        return observed(look, self.contract) or None
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.transform.flow import check
@@ -55,33 +73,49 @@ class Transform:
         names = table.names if table else None
         if names is not None and self.label is not None and self.label not in names:
             return [Problem(f"{where}.label", f"there is no column '{self.label}' in '{self.table}'.{nearest(self.label, names)}")]
-        return check(self._entries(), replace(table or Columns(None), label=self.label), where)
+        found = [Problem(f"{where}.contract", text) for text in (self.contract.problems() if self.contract is not None else ())]
+        found += [Problem(f"{where}.where", text) for text in self._where_problems(table)]
+        return found + check(self._entries(), self._before(table or Columns(None)), where)
 
     def columns(self, table: Columns) -> Columns:
         from raypipe.data.transform.flow import columns_after
 
-        after = columns_after(self._entries(), replace(table, label=self.label))
+        before = self._before(table)
+        after = columns_after(self._entries(), before)
         names = None if after.names is None or table.names is None else (*after.names, *(n for n in table.names if n not in after.names))
-        return replace(after, names=names, known_afterwards=table.known_afterwards, label=self.label)
+        marks = table.known_afterwards if before.label else table.known_afterwards | after.known_afterwards
+        return replace(after, names=names, known_afterwards=marks, label=before.label, features=after.features if before.label else None)
 
     def run(self, work: Work, table: Table) -> Made[Table]:
-        from raypipe.data.rows import map_rows
         from raypipe.data.table import TableSchema, fragments, made
+        from raypipe.data.transform.passes import judge, transform
 
         schema = TableSchema.from_json(table.schema)
+        schema = replace(schema, label=self.label or schema.label)
         parts = fragments(work.ledger, table)
         self._refuse(work, schema)
-        work.report(f"fitting {len(self.entries)} transforms on the training part")
-        fitted = self._fit(work, schema, parts)
-        for note in fitted.notes():
-            work.report(note)
-        written = map_rows(work, _Apply(fitted.to_json(), self._recorded(), schema.split), parts)
-        files = self._files(work, fitted, [n["examples"] for n in written.notes if n["examples"]])
-        after = replace(schema, arrow=written.schema, label=self.label, features=tuple(fitted.features.names))
-        figures = {"inputs": _inputs(fitted, parts), "num_features": len(fitted.features), "of_rows": table.digest}
-        result = made(work, f"{work.pipeline}.{work.step}", after, written.fragments, mode="overwrite", figures=figures)
+        where = self._where(schema)
+        fitted = self._fit(work, schema, parts, where)
+        kernel = self._kernel(work, fitted, schema, where)
+        done = transform(work, kernel, parts)
+        name = f"{work.pipeline}.{work.step}"
+        figures = self._counts(work, done, table) | judge(work, kernel, done, parts, name)
+        files, commits = self._files(work, fitted, kernel, parts, schema), self._beside(work, name, done)
+        figures |= {"inputs": _inputs(fitted, parts), "num_features": len(fitted.features), "of_rows": table.digest}
+        result = made(
+            work, name, self._after(schema, done, fitted), done.written.fragments, mode="overwrite", figures=figures, commits=commits
+        )
         digest = hashlib.sha256(f"{result.digest} {files[0].sha256}".encode()).hexdigest()
-        return replace(result, digest=digest, files=(*result.files, *files))
+        breaches = [File(f.path, f.size, f.sha256) for f in done.breaches]
+        return replace(result, digest=digest, files=(*result.files, *files, *breaches))
+
+    def _before(self, table: Columns) -> Columns:
+        return replace(table, label=self.label or table.label)
+
+    def _where_problems(self, table: Columns | None) -> list[str]:
+        from raypipe.data.transform.where import problems
+
+        return problems(self.where, table) if self.where is not None else []
 
     def _entries(self) -> dict[str, Any]:
         from raypipe.data.transform.function import Function
@@ -92,39 +126,87 @@ class Transform:
         return {e.target: e.recorded for e in self.entries.values() if isinstance(e, UserCode)}
 
     def _refuse(self, work: Work, schema: TableSchema) -> None:
-        from raypipe.data.types import type_name
-
-        if schema.split is None:
+        learning = [name for name, entry in self._entries().items() if entry.learns() and not hasattr(entry, "function")]
+        if schema.split is None and learning:
             raise DataError(
-                f"{work.step}: the table of '{self.table}' has no split, so there is no training part to fit on; let it read a split."
+                f"{work.step}: the table of '{self.table}' has no split, so there is no training part to fit "
+                f"{', '.join(learning)} on; let it read a split."
             )
-        if self.label not in schema.arrow.names:
+        if schema.label is not None and schema.label not in schema.arrow.names:
             raise DataError(
-                f"{work.step}: there is no label '{self.label}' among the columns of '{self.table}': {', '.join(schema.arrow.names)}."
+                f"{work.step}: there is no label '{schema.label}' among the columns of '{self.table}': {', '.join(schema.arrow.names)}."
             )
-        types = {f.name: type_name(f.type) for f in schema.arrow}
-        problems = self.check(work.step, Columns(tuple(schema.arrow.names), types, frozenset(schema.known_afterwards)))
+        problems = self.check(work.step, _columns_of(schema))
         if problems:
             raise DataError("\n".join(map(str, problems)))
 
-    def _fit(self, work: Work, schema: TableSchema, parts: list[Fragment]) -> FittedChain:
+    def _where(self, schema: TableSchema) -> Where | None:
+        from raypipe.data.transform.where import Where
+
+        return None if self.where is None else Where.over(self.where, schema.arrow)
+
+    def _fit(self, work: Work, schema: TableSchema, parts: list[Fragment], where: Where | None) -> FittedChain:
         import pyarrow as pa
 
-        from raypipe.data.map import map_fragments
         from raypipe.data.transform.chain import Chain
+        from raypipe.data.transform.passes import Training, learn
+        from raypipe.data.transform.where import of_part
 
         def partials(stage: Stage) -> list[Json]:
-            work.alive()
-            return map_fragments(_Fit(work.store, stage, self._recorded(), schema.split), parts, inline=work.inline)
+            work.report(f"fitting {', '.join(stage.names)} on the training part")
+            part = of_part(schema.split, schema.arrow, "train")
+            return learn(work, _Fit(Training(work.store, stage, schema.split, where, part), self._recorded()), parts)
 
         entries = load_functions(self._entries(), self._recorded())
-        return Chain(entries, self.label).fit(pa.schema([f for f in schema.arrow if f.name != self.label]), partials)
+        fitted = Chain(entries, schema.label).fit(pa.schema([f for f in schema.arrow if f.name != schema.label]), partials)
+        for note in fitted.notes():
+            work.report(note)
+        return fitted
 
-    def _files(self, work: Work, fitted: FittedChain, examples: list[bytes]) -> list[Any]:
+    def _kernel(self, work: Work, fitted: FittedChain, schema: TableSchema, where: Where | None) -> Apply:
+        from raypipe.data.contract.against import NOTHING, against
+        from raypipe.data.transform.kernel import Apply
+
+        others = NOTHING if self.contract is None else against(work, self.contract)
+        chained = _Recorded(fitted.to_json(), self._recorded())
+        return Apply(work.store, work.path, chained, schema.split, where, self.contract, others, self.profile)
+
+    def _after(self, schema: TableSchema, done: Transformed, fitted: FittedChain) -> TableSchema:
+        from raypipe.data.transform.flow import marked
+
+        names, marks = done.written.schema.names, schema.known_afterwards
+        if schema.label is None:
+            made = marked(self._entries(), _columns_of(schema), [n for n in names if n in fitted.features.names])
+            marks = tuple(sorted({*made, *(n for n in marks if n in names and n not in fitted.features.names)}))
+        features = tuple(fitted.features.names) if schema.label is not None else None
+        return replace(schema, arrow=done.written.schema, known_afterwards=marks, features=features)
+
+    def _counts(self, work: Work, done: Transformed, table: Table) -> dict[str, Json]:
+        """What became of the rows; each kernel has reconciled its own. DataError where fragments were lost."""
+        counts = {"rows_in": done.sum("rows"), **{f"rows_{what}": done.sum(what) for what in ("left_out", "dropped", "quarantined")}}
+        lost = table.num_rows - sum(counts.values()) + counts["rows_in"] - done.written.num_rows
+        if lost:
+            raise DataError(f"{work.step}: {lost:,} of {table.num_rows:,} rows are neither written nor counted: {counts}")
+        if self.where is not None:
+            work.report(f"{counts['rows_left_out']:,} of {table.num_rows:,} rows do not meet `{self.where}`: left out")
+        return counts
+
+    def _beside(self, work: Work, name: str, done: Transformed) -> Sequence[Commit]:
+        if self.contract is None or not self.contract.keeps_out:
+            return ()
+        from raypipe.data.contract.breaches import breaches_commits, breaches_target
+
+        to = breaches_target(work, name, done.written.schema, anew=True)
+        return breaches_commits(work, name, to, done.breaches, anew=True)
+
+    def _files(self, work: Work, fitted: FittedChain, kernel: Apply, parts: list[Fragment], schema: TableSchema) -> list[File]:
+        from raypipe.data.transform.passes import examples
+
+        rows = examples(work.store, parts, fitted.inputs, schema.split, kernel.where, schema.arrow)
         files = [work.store.write(f"{work.path}/{CHAIN}", json.dumps(fitted.to_json(), sort_keys=True).encode())]
         if recorded := self._recorded():
             files.append(work.store.write(f"{work.path}/{CODE}", json.dumps(recorded, sort_keys=True).encode()))
-        return [*files, work.store.write(f"{work.path}/{EXAMPLES}", examples[0])]
+        return [*files, work.store.write(f"{work.path}/{EXAMPLES}", rows)]
 
 
 def load_functions(entries: Mapping[str, Any], recorded: Mapping[str, Json]) -> dict[str, Any]:
@@ -135,25 +217,11 @@ def load_functions(entries: Mapping[str, Any], recorded: Mapping[str, Json]) -> 
     }
 
 
-def _refuse_moved(split: Json, rows: pa.Table, features: pa.Table) -> None:
-    """A row's part is told by columns of the split, here and behind: changed ones would put rows of one part into another."""
-    from raypipe.data.split import columns
+def _columns_of(schema: TableSchema) -> Columns:
+    from raypipe.data.types import type_name
 
-    for name in columns(split):
-        if name in features.column_names and not _is_same(features.column(name), rows.column(name)):
-            raise DataError(
-                f"the transform changes column '{name}', by which the rows are split into parts: from here on a row of one part would be "
-                "taken for one of another. Split by another column, or let a function copy it first and transform the copy."
-            )
-
-
-def _is_same(made: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
-    import pyarrow as pa
-
-    try:
-        return made.equals(before) or (made.type != before.type and made.cast(before.type).equals(before))
-    except pa.ArrowException:
-        return False
+    types = {f.name: type_name(f.type) for f in schema.arrow}
+    return Columns(tuple(schema.arrow.names), types, frozenset(schema.known_afterwards), schema.label)
 
 
 def _inputs(fitted: FittedChain, parts: list[Fragment]) -> list[Json]:
@@ -166,67 +234,37 @@ def _inputs(fitted: FittedChain, parts: list[Fragment]) -> list[Json]:
 
 @dataclass(frozen=True)
 class _Fit:
-    """A fragment's training rows -> the states of one stage. It travels to a task with the functions' source, not with the functions."""
+    """The kernel that learns. It travels to a task with the functions' source, not with the functions."""
 
-    store: Store
-    stage: Stage
+    training: Training
     recorded: Mapping[str, Json]
-    split: Json
 
     def __getstate__(self) -> dict[str, Any]:
-        entries: dict[str, Any] = dict(self.stage.chain.entries)
+        entries: dict[str, Any] = dict(self.training.stage.chain.entries)
         bare = {n: replace(e, function=None) if hasattr(e, "function") else e for n, e in entries.items()}
-        return {**self.__dict__, "stage": replace(self.stage, chain=replace(self.stage.chain, entries=bare))}
+        return {**self.__dict__, "training": self._with(bare)}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
-        chain: Chain = state["stage"].chain
-        loaded = replace(chain, entries=load_functions(chain.entries, state["recorded"]))
-        self.__dict__.update(state, stage=replace(state["stage"], chain=loaded))
+        self.__dict__.update(state)
+        self.__dict__["training"] = self._with(load_functions(self.training.stage.chain.entries, self.recorded))
 
-    def __call__(self, fragment: Fragment) -> Json:
-        from raypipe.data.fragment.fragment import read_fragment
-        from raypipe.data.split import columns, mask
+    def _with(self, entries: Mapping[str, Any]) -> Training:
+        chain = replace(self.training.stage.chain, entries=entries)
+        return replace(self.training, stage=replace(self.training.stage, chain=chain))
 
-        wanted = list(dict.fromkeys([*self.stage.columns, *columns(self.split)]))
-        rows = read_fragment(self.store, fragment, wanted)
-        return self.stage(rows.filter(mask(self.split, rows, "train")))
+    def __call__(self, fragment: Fragment) -> list[Json]:
+        return self.training(fragment)
 
 
-class _Apply:
-    """Rows -> features and the columns that went round; notes a few validation rows as they were."""
+@dataclass(frozen=True)
+class _Recorded:
+    """A fitted chain as data, with the recorded source of its functions."""
 
-    def __init__(self, chain: Json, recorded: Mapping[str, Json], split: Json):
-        self.chain, self.recorded, self.split = chain, recorded, split
-        self._fitted: FittedChain | None = None
+    chain: Json
+    recorded: Mapping[str, Json]
 
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_fitted": None}
-
-    def __call__(self, rows: pa.Table) -> tuple[pa.Table, Json]:
-        features = self._loaded().apply(rows)
-        _refuse_moved(self.split, rows, features)
-        around = [n for n in rows.column_names if n not in features.column_names]
-        for name in around:
-            features = features.append_column(rows.schema.field(name), rows.column(name))
-        return features, {"examples": self._examples(rows)}
-
-    def _loaded(self) -> FittedChain:
+    def load(self) -> FittedChain:
         from raypipe.data.transform.chain import FittedChain
 
-        if self._fitted is None:
-            functions = {target: UserCode(target, {}, recorded).load() for target, recorded in self.recorded.items()}
-            self._fitted = FittedChain.from_json(self.chain, functions)
-        return self._fitted
-
-    def _examples(self, rows: pa.Table) -> bytes | None:
-        import pyarrow as pa
-
-        from raypipe.data.split import mask
-
-        found = rows.filter(mask(self.split, rows, "validation")).slice(0, NUM_EXAMPLES).select(self._loaded().inputs.names)
-        if not found.num_rows:
-            return None
-        sink = pa.BufferOutputStream()
-        with pa.ipc.new_file(sink, found.schema) as writer:
-            writer.write_table(found)
-        return sink.getvalue().to_pybytes()
+        functions = {target: UserCode(target, {}, recorded).load() for target, recorded in self.recorded.items()}
+        return FittedChain.from_json(self.chain, functions)

@@ -14,6 +14,7 @@ from raypipe.core.step import Columns
 from raypipe.data.function.fault import FunctionError
 from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.dates import CyclicDate
+from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.entry import LABEL, Drop, Entry, Frame, Select, settings_of, to_frame
 from raypipe.data.transform.flow import check
@@ -27,7 +28,7 @@ from raypipe.data.transform.target import TargetEncode
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
 
 _LEARNING = (Standardize, RobustScale, Impute, Clip, QuantileBins, OneHot, Ordinal, Frequency, TargetEncode, ScikitLearn)
-KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Function, HashEncode, TextHash, CyclicDate, *_LEARNING)}
+KINDS: dict[str, type[Any]] = {c.__name__: c for c in (Select, Drop, Derive, Function, HashEncode, TextHash, CyclicDate, *_LEARNING)}
 """The kinds of entry that a fitted chain may name."""
 
 FORMAT = 1
@@ -119,7 +120,9 @@ class Chain:
         inputs = self.inputs(schema)
         fitted: dict[str, Json] = dict.fromkeys(self.entries)
         for number, names in enumerate(self.plan_stages()):
-            stage = Stage(self, names, (*inputs.names, *self._label_of(names)), dict(fitted), number)
+            entries, reads = needed_for(self.entries, names)
+            columns = [name for name in inputs.names if reads is None or name in reads]
+            stage = Stage(self, names, (*columns, *self._label_of(names)), dict(fitted), number, entries)
             states = [state for state in partials(stage) if state is not None]
             if not states:
                 raise DataError("the training part has no rows: nothing to fit the transform on")
@@ -176,6 +179,8 @@ class Stage:
     fitted: Mapping[str, Json]
     """What the stages before it learnt."""
     number: int = 0
+    entries: frozenset[str] | None = None
+    """Those whose columns it needs; None: all."""
 
     @property
     def whole(self) -> bool:
@@ -192,6 +197,8 @@ class Stage:
         for name, entry in self.chain.entries.items():
             at = known.since(entry.reads())
             known = known.after(entry, at)
+            if self.entries is not None and name not in self.entries:
+                continue
             if name in self.names:
                 _refuse(name, entry, frame)
                 states[name] = _named(name, lambda e=entry, f=frame: e.partial(f | label if hasattr(e, "needs_label") else f))  # type: ignore[attr-defined]
@@ -230,6 +237,8 @@ class _Known:
     def after(self, entry: Entry, stage: int) -> _Known:
         if isinstance(entry, Function):
             return _Known({}, stage) if entry.takes is None else self._with(entry.gives, stage)
+        if isinstance(entry, Derive):
+            return self._with(entry.columns, stage)
         made = [name for names in entry.made().values() for name in names] if hasattr(entry, "made") else []  # type: ignore[attr-defined]
         if not entry.learns():
             return self._with([*(entry.reads() or ()), *made], stage)
@@ -240,6 +249,34 @@ class _Known:
         if names is None:
             return _Known({name: max(at, stage) for name, at in self.columns.items()}, max(self.rest, stage))
         return replace(self, columns={**self.columns, **dict.fromkeys(names, stage)})
+
+
+def needed_for(entries: Mapping[str, Entry], names: Sequence[str]) -> tuple[frozenset[str], set[str] | None]:
+    """What is needed to learn these entries: which entries, and which columns of the chain's input (None: all)."""
+    kept, reads = set(names), set()
+    for name, entry in reversed(list(entries.items())):
+        if name not in kept and not (reads and _makes(entry, reads)):
+            continue
+        kept.add(name)
+        if entry.reads() is None:
+            return frozenset(entries), None
+        if isinstance(entry, Derive):
+            reads -= set(entry.columns)
+        reads |= set(entry.reads() or ())
+    return frozenset(kept), reads
+
+
+def _makes(entry: Entry, wanted: set[str]) -> bool:
+    """Whether one of the wanted columns may be of its making."""
+    if isinstance(entry, Select | Drop):
+        return True
+    if isinstance(entry, Function):
+        return entry.gives is None or bool(wanted & set(entry.gives))
+    if isinstance(entry, Derive):
+        return bool(wanted & set(entry.columns))
+    made = {name for names in entry.made().values() for name in names} if hasattr(entry, "made") else set()  # type: ignore[attr-defined]
+    begins = [f"{name}=" for name in entry.reads() or ()] if isinstance(entry, OneHot) else []
+    return bool(wanted & (made | set(entry.reads() or ()))) or any(name.startswith(tuple(begins)) for name in wanted if begins)
 
 
 def _refuse(name: str, entry: Entry, frame: Frame) -> None:
@@ -254,6 +291,8 @@ def _still_around(entry: Entry, around: set[str]) -> set[str]:
     if isinstance(entry, Select):
         return around & set(entry.columns)
     if isinstance(entry, Drop):
+        return around - set(entry.columns)
+    if isinstance(entry, Derive):
         return around - set(entry.columns)
     return set() if entry.reads() is None else around
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns
+from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import OneHot
 from raypipe.data.transform.entry import Drop, Entry, Select
 from raypipe.data.transform.function import Function
@@ -26,9 +27,18 @@ def columns_after(entries: Mapping[str, Entry], columns: Columns) -> Columns:
     return Columns(names, dict(flow.types), flow.known_afterwards, columns.label, names)
 
 
+def marked(entries: Mapping[str, Entry], columns: Columns, names: Sequence[str]) -> list[str]:
+    """Which of these columns behind a chain are known only afterwards: what was, and what is made of it."""
+    flow = _start(columns)
+    for entry in entries.values():
+        flow = _after(entry, flow)
+    return [name for name in names if flow.is_marked(name)]
+
+
 def check(entries: Mapping[str, Entry], columns: Columns, where: str = "transform") -> list[Problem]:
-    """What is wrong with a chain on such a table: bad settings, columns that cannot be there, types that an entry does not take, and
-    columns known only afterwards that would become inputs of the model (each told once, where it is first used)."""
+    """What is wrong with a chain on such a table: bad settings, columns that cannot be there, types that an entry does not take, and,
+    where there is a label, columns known only afterwards that would become inputs of the model (each told once, where it is first used)."""
+    is_for_model = columns.label is not None
     flow, found = _start(columns), []
     for name, entry in entries.items():
         place = f"{where}.{name}" if where else name
@@ -36,11 +46,12 @@ def check(entries: Mapping[str, Entry], columns: Columns, where: str = "transfor
             found += [Problem(place, text) for text in problems]
             flow = _Flow((), {}, frozenset(), ("",))
             continue
-        found += [Problem(place, text) for text in (*_missing(entry, flow), *_wrong_types(entry, flow), *_afterwards(entry, flow))]
-        told = frozenset(_used(entry, flow))
+        found += [Problem(place, text) for text in (*_missing(entry, flow), *_wrong_types(entry, flow))]
+        found += [Problem(place, text) for text in _afterwards(entry, flow) if is_for_model]
+        told = frozenset(_used(entry, flow) if is_for_model else ())
         flow = _after(entry, replace(flow, known_afterwards=flow.known_afterwards - told))
-    marked = sorted(flow.known_afterwards)
-    return found + ([Problem(where, _unfit(marked, "Leave it out with Select or Drop."))] if marked else [])
+    left = sorted(flow.known_afterwards) if is_for_model else []
+    return found + ([Problem(where, _unfit(left, "Leave it out with Select or Drop."))] if left else [])
 
 
 @dataclass(frozen=True)
@@ -52,9 +63,16 @@ class _Flow:
     known_afterwards: frozenset[str]
     made: tuple[str, ...] = field(default=())
     """How further columns may begin, whose names only the data tells: `carrier=`; the empty text: any."""
+    marked_made: frozenset[str] = frozenset()
+    """Of those, what is made of columns that are known only afterwards."""
 
     def may_have(self, name: str) -> bool:
         return name in self.names or any(name.startswith(begin) for begin in self.made)
+
+    def is_marked(self, name: str) -> bool:
+        if name in self.names:
+            return name in self.known_afterwards
+        return name in self.known_afterwards or any(name.startswith(begin) for begin in self.marked_made)
 
 
 def _start(columns: Columns) -> _Flow:
@@ -75,9 +93,12 @@ def _after(entry: Entry, flow: _Flow) -> _Flow:
         return _narrowed(flow, tuple(name for name in entry.columns if flow.may_have(name)), ())
     if isinstance(entry, Drop):
         return _narrowed(flow, tuple(name for name in flow.names if name not in entry.columns), flow.made)
+    if isinstance(entry, Derive):
+        return _after_derive(entry, flow)
     if isinstance(entry, OneHot):
         rest = _narrowed(flow, tuple(name for name in flow.names if name not in entry.columns), flow.made)
-        return replace(rest, made=(*rest.made, *(f"{name}=" for name in entry.columns)))
+        marks = flow.marked_made | {f"{name}=" for name in entry.columns if flow.is_marked(name)}
+        return replace(rest, made=(*rest.made, *(f"{name}=" for name in entry.columns)), marked_made=marks)
     types = {**flow.types, **_types_after(entry, flow)}
     if not hasattr(entry, "made"):
         return replace(flow, types=types)
@@ -85,24 +106,40 @@ def _after(entry: Entry, flow: _Flow) -> _Flow:
     around = frozenset(flow.names) - frozenset(made)
     names = tuple(put for name in flow.names for put in made.get(name, [name]))
     gone = flow.known_afterwards & frozenset(made) - around
-    return _Flow(names, {name: type for name, type in types.items() if name not in made}, flow.known_afterwards - gone, flow.made)
+    marks = (flow.known_afterwards - gone) | {put for name in gone for put in made[name]}
+    types = {name: type for name, type in types.items() if name not in made}
+    return replace(flow, names=names, types=types, known_afterwards=marks)
+
+
+def _after_derive(entry: Derive, flow: _Flow) -> _Flow:
+    expressions = entry.expressions()
+    names = (*flow.names, *(name for name in expressions if name not in flow.names))
+    types = {name: type for name, type in flow.types.items() if name not in expressions} | _types_after(entry, flow)
+    marks = frozenset(name for name, expression in expressions.items() if any(map(flow.is_marked, expression.columns)))
+    return replace(flow, names=names, types=types, known_afterwards=(flow.known_afterwards - frozenset(expressions)) | marks)
 
 
 def _after_function(entry: Function, flow: _Flow) -> _Flow:
-    if entry.takes is None:
-        names = tuple(entry.gives or ())
-        return _Flow(names, {}, flow.known_afterwards, () if entry.gives else ("",))
     given = tuple(entry.gives or ())
+    taken = [name for name in (flow.names if entry.takes is None else entry.takes) if flow.is_marked(name)]
+    hidden = entry.takes is None and bool(flow.known_afterwards | flow.marked_made)
+    marks = frozenset(given if taken or hidden else ())
+    made_marks = frozenset({""} if (taken or hidden) and not given else ())
+    if entry.takes is None:
+        kept_marks = flow.known_afterwards if not given else frozenset()
+        return _Flow(given, {}, kept_marks | marks, () if given else ("",), made_marks)
     # Without `gives` it may have put another value under any name.
     types = {name: type for name, type in flow.types.items() if entry.gives is not None and name not in given}
     names = (*flow.names, *(name for name in given if name not in flow.names))
-    return replace(flow, names=names, types=types, made=flow.made if entry.gives is not None else ("",))
+    made = flow.made if entry.gives is not None else ("",)
+    rest = flow.known_afterwards - frozenset(given)
+    return replace(flow, names=names, types=types, known_afterwards=rest | marks, made=made, marked_made=flow.marked_made | made_marks)
 
 
 def _narrowed(flow: _Flow, names: tuple[str, ...], made: tuple[str, ...]) -> _Flow:
     types = {name: type for name, type in flow.types.items() if name in names}
     gone = set(flow.names) - set(names) if made else flow.known_afterwards - set(names)
-    return _Flow(names, types, flow.known_afterwards - gone, made)
+    return replace(flow, names=names, types=types, known_afterwards=flow.known_afterwards - gone, made=made)
 
 
 def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
@@ -116,8 +153,24 @@ def _types_after(entry: Any, flow: _Flow) -> dict[str, str]:
 def _typed(entry: Any, flow: _Flow) -> pa.Schema:
     """What an entry makes of those of its columns whose types are known."""
     known = {name: _type(flow.types[name]) for name in entry.reads() if name in flow.types}
+    if isinstance(entry, Derive):
+        return _derived(entry, pa.schema(list(known.items())))
     columns = [name for name in entry.columns if name in known]
     return replace(entry, columns=columns).schema_after(pa.schema(list(known.items())), {name: [] for name in known})
+
+
+def _derived(entry: Derive, known: pa.Schema) -> pa.Schema:
+    """Those of its columns whose types can be told. DataError with every one that cannot be computed."""
+    told, made = [], []
+    for name, expression in entry.expressions().items():
+        if all(column in known.names for column in expression.columns):
+            try:
+                made.append(pa.field(name, entry.type_of(name, known)))
+            except DataError as error:
+                told.append(str(error))
+    if told:
+        raise DataError("\n".join(told))
+    return pa.schema(made)
 
 
 def _type(name: str) -> pa.DataType:

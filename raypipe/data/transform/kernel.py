@@ -1,0 +1,178 @@
+"""The one pass of a transform over a fragment: read, leave rows out, transform, judge, describe and write, each once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Protocol
+
+import pyarrow as pa
+
+from raypipe.core.artifact import Json
+from raypipe.core.errors import DataError
+from raypipe.data.contract.against import NOTHING, Against
+from raypipe.data.contract.breaches import Place
+from raypipe.data.contract.contract import Contract
+from raypipe.data.contract.examine import examine
+from raypipe.data.contract.findings import merge
+from raypipe.data.fragment.fragment import Fragment, Span, read_spans, write_fragment, write_pieces
+from raypipe.data.rows import Item, fragment_path
+from raypipe.data.transform.where import Where
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+    from raypipe.data.transform.chain import FittedChain
+
+LARGE_ROWS = 1_000_000
+LARGE_BYTES = 256 << 20
+"""A fragment of more rows or bytes is worked on a row group at a time: what a task needs of memory does not grow with the file."""
+
+
+class Chained(Protocol):
+    """A fitted chain on its way to a task: as data, with the source of its functions."""
+
+    def load(self) -> FittedChain: ...
+
+
+@dataclass(frozen=True)
+class Done:
+    """What became of a fragment."""
+
+    fragment: Fragment
+    schema: pa.Schema
+    note: Json
+    """`rows` that were read or left out unread, `left_out` by `where`, `dropped` and `quarantined` by the contract, its `findings`."""
+    breaches: Fragment | None = None
+    """Rows that the contract keeps out, with their reasons."""
+    refused: Fragment | None = None
+    """The first rows that the contract refuses, to look at."""
+
+
+def spans(
+    store: Store, fragment: Fragment, columns: Sequence[str] | None, where: Where | None, part: Where | None = None
+) -> Iterator[Span]:
+    """The rows that meet `where`: of a large fragment a row group at a time. `part` says which row groups are not read; its rows are the
+    caller's to choose."""
+    tests = [w.may_hold for w in (where, part) if w is not None]
+    may_hold = (lambda stats, num_rows: all(test(stats, num_rows) for test in tests)) if tests else None
+    wanted = columns if columns is None or where is None else list(dict.fromkeys([*columns, *where.columns]))
+    for span in read_spans(store, fragment, wanted, may_hold, by_group=is_large(fragment)):
+        met = span if where is None else where.of(span)
+        yield met if wanted is columns else Span(met.rows.select(columns), met.numbers)
+
+
+def is_large(fragment: Fragment) -> bool:
+    return fragment.num_rows > LARGE_ROWS or fragment.size > LARGE_BYTES
+
+
+@dataclass(frozen=True)
+class Apply:
+    """A kernel: a fragment -> the fragment that it becomes. It travels to a task."""
+
+    store: Store
+    path: str
+    """The folder of the attempt, relative to the store's root."""
+    chained: Chained
+    split: Json = None
+    """The rule by which the rows are split: the chain may not change its columns."""
+    where: Where | None = None
+    contract: Contract | None = None
+    against: Against = NOTHING
+    """What the contract compares with."""
+    profile: bool = False
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in self.__dict__.items() if name != "chain"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+
+    @cached_property
+    def chain(self) -> FittedChain:
+        return self.chained.load()
+
+    def __call__(self, item: Item) -> Done:
+        path = fragment_path(self.path, item.number)
+        count = _Count(item.fragment)
+        rows = self._made(item.fragment, count)
+        fragment = write_pieces(self.store, path, rows) if is_large(item.fragment) else write_fragment(self.store, path, next(rows))
+        return Done(fragment, count.schema, count.note(fragment.num_rows), *count.beside(self.store, path))
+
+    def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
+        for span in spans(self.store, fragment, None, self.where):
+            rows = self._transformed(span.rows)
+            if self.contract is not None:
+                rows = count.judged(self.contract, rows, Place(fragment.path, span.numbers), self.against)
+            count.left_out -= span.rows.num_rows
+            count.schema = rows.schema
+            yield rows
+
+    def _transformed(self, rows: pa.Table) -> pa.Table:
+        """The features, then the columns that the chain does not make: those go round it, types and all."""
+        features = self.chain.apply(rows)
+        refuse_moved(self.split, rows, features)
+        around = [name for name in rows.column_names if name not in features.column_names]
+        schema = pa.schema([*features.schema, *(rows.schema.field(name) for name in around)])
+        return pa.Table.from_arrays([*features.columns, *(rows.column(name) for name in around)], schema=schema)
+
+
+def refuse_moved(split: Json, rows: pa.Table, features: pa.Table) -> None:
+    """A row's part is told by columns of the split, here and behind: changed ones would put rows of one part into another."""
+    from raypipe.data.split import columns
+
+    for name in columns(split) if split else ():
+        if name in features.column_names and not _is_same(features.column(name), rows.column(name)):
+            raise DataError(
+                f"the transform changes column '{name}', by which the rows are split into parts: from here on a row of one part would be "
+                "taken for one of another. Split by another column, or let a function copy it first and transform the copy."
+            )
+
+
+def _is_same(made: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
+    try:
+        return made.equals(before) or (made.type != before.type and made.cast(before.type).equals(before))
+    except pa.ArrowException:
+        return False
+
+
+@dataclass
+class _Count:
+    """What becomes of the rows of a fragment, span after span."""
+
+    fragment: Fragment
+    left_out: int = field(init=False)
+    quarantined: int = 0
+    dropped: int = 0
+    findings: list[list[Json]] = field(default_factory=list)
+    schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
+    _breaches: list[pa.Table] = field(default_factory=list)
+    _refused: list[pa.Table] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.left_out = self.fragment.num_live
+
+    def judged(self, contract: Contract, rows: pa.Table, place: Place, others: Against) -> pa.Table:
+        """The rows that stay. DataError where the columns are not those of the contract."""
+        found = examine(contract, contract.fit(rows), place, others)
+        self.findings.append(found.findings)
+        self.quarantined += found.num_quarantined
+        self.dropped += rows.num_rows - found.kept.num_rows - found.num_quarantined
+        self._breaches += [found.quarantined] if found.quarantined is not None else []
+        self._refused += [found.refused] if found.refused is not None else []
+        return found.kept
+
+    def note(self, num_kept: int) -> Json:
+        """DataError where rows were lost on the way."""
+        counts = {"rows": self.fragment.num_live, "left_out": self.left_out, "dropped": self.dropped, "quarantined": self.quarantined}
+        lost = self.fragment.num_live - self.left_out - self.dropped - self.quarantined - num_kept
+        if lost:
+            raise DataError(f"{self.fragment.path}: {lost:,} of {self.fragment.num_live:,} rows are neither written nor counted: {counts}")
+        return counts | {"findings": merge(self.findings)}
+
+    def beside(self, store: Store, path: str) -> tuple[Fragment | None, Fragment | None]:
+        """The rows that are kept out, and those that are refused, each as a fragment of its own."""
+        stem = path.removesuffix(".parquet")
+        named = {f"{stem}-breaches.parquet": self._breaches, f"{stem}-refused.parquet": self._refused}
+        breaches, refused = (write_fragment(store, to, pa.concat_tables(rows)) if rows else None for to, rows in named.items())
+        return breaches, refused

@@ -1,0 +1,111 @@
+"""The passes of a transform over a table: over the training part to learn, then one over everything to apply, judge and write."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+
+from raypipe.core.artifact import Json
+from raypipe.core.step import Work
+from raypipe.data.contract.judgement import New, Stays, judged
+from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.map import map_fragments
+from raypipe.data.rows import Item, Written, gather
+from raypipe.data.split import columns, mask
+from raypipe.data.transform.kernel import Apply, Done, spans
+from raypipe.data.transform.where import Where, of_part
+
+if TYPE_CHECKING:
+    from raypipe.core.store import Store
+    from raypipe.data.transform.chain import Stage
+
+NUM_EXAMPLES = 8
+PIECE_ROWS = 4_096
+
+
+@dataclass(frozen=True)
+class Training:
+    """A kernel: a fragment -> the states of one stage, of its training rows. It travels to a task."""
+
+    store: Store
+    stage: Stage
+    split: Json
+    """None: every row is for training."""
+    where: Where | None
+    part: Where | None
+    """What leaves row groups without a training row unread."""
+
+    def __call__(self, fragment: Fragment) -> list[Json]:
+        """A state for each piece of it that has a training row."""
+        wanted = list(dict.fromkeys([*self.stage.columns, *(columns(self.split) if self.split else ())]))
+        states = []
+        for span in spans(self.store, fragment, wanted, self.where, self.part):
+            rows = span.rows if self.split is None else span.rows.filter(mask(self.split, span.rows, "train"))
+            states.append(self.stage(rows))
+        return [state for state in states if state is not None]
+
+
+@dataclass(frozen=True)
+class Transformed:
+    """What the last pass wrote."""
+
+    written: Written
+    """Its notes add up, see `kernel.Done`."""
+    breaches: list[Fragment]
+    refused: list[Fragment]
+
+    def sum(self, what: str) -> int:
+        return sum(note[what] for note in self.written.notes)
+
+
+def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list[Json]:
+    """The states of a stage, in the order of the fragments."""
+    work.alive()
+    return [state for states in map_fragments(kernel, parts, inline=work.inline) for state in states]
+
+
+def transform(work: Work, kernel: Apply, parts: Sequence[Fragment]) -> Transformed:
+    """A fragment out for each in, in order."""
+    work.alive()
+    items = [Item(number, fragment) for number, fragment in enumerate(parts)]
+    done: list[Done] = map_fragments(kernel, items, inline=work.inline)
+    written = gather([(d.fragment, d.schema, d.note) for d in done])
+    return Transformed(written, [d.breaches for d in done if d.breaches], [d.refused for d in done if d.refused])
+
+
+def judge(work: Work, kernel: Apply, made: Transformed, parts: Sequence[Fragment], table: str) -> dict[str, Json]:
+    """The contract's figures over what was written; none without one. DataError where the table may not be."""
+    if kernel.contract is None:
+        return {}
+    names = {new.path: old.path for new, old in zip(made.written.fragments, parts, strict=True)}
+    new = New([note["findings"] for note in made.written.notes], made.written.fragments, names, made.refused)
+    return judged(work, kernel.contract, Stays(), new, kernel.against, table=table)
+
+
+def examples(store: Store, parts: Sequence[Fragment], inputs: pa.Schema, split: Json, where: Where | None, schema: pa.Schema) -> bytes:
+    """The first rows of the validation part, as they are before the transform, as an Arrow file; of any part where that has none.
+
+    `schema` is the whole table's. Few row groups are read, since the first that has such a row has them all as a rule.
+    """
+    part = of_part(split, schema, "validation")
+    wanted = list(dict.fromkeys([*inputs.names, *(columns(split) if split else ())]))
+    others = inputs.empty_table()
+    for fragment in parts:
+        for span in spans(store, fragment, wanted, where, part):
+            for start in range(0, span.rows.num_rows, PIECE_ROWS):
+                rows = span.rows.slice(start, PIECE_ROWS)
+                found = rows if split is None else rows.filter(mask(split, rows, "validation"))
+                if found.num_rows:
+                    return _to_bytes(found.select(inputs.names).slice(0, NUM_EXAMPLES))
+                others = others if others.num_rows else rows.select(inputs.names).slice(0, NUM_EXAMPLES)
+    return _to_bytes(others)
+
+
+def _to_bytes(rows: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, rows.schema) as writer:
+        writer.write_table(rows)
+    return sink.getvalue().to_pybytes()
