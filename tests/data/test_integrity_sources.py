@@ -245,7 +245,7 @@ def test_one_bad_file_among_many_is_told_and_the_others_are_not_half_taken(landi
     """As one block of many: Ray Data's own `max_errored_blocks` would drop all the blocks that were read with it."""
     for number in range(12):
         landing.put(f"m{number:02d}", rows(10_000 + number * 50, 50))
-    changed(landing.folder / "m07.parquet", lambda data: flipped(data, len(data) // 3))
+    changed(landing.folder / "m07.parquet", hundred_bytes)
     told = landing.refused(cluster=raypipe.Local())
     assert told.startswith("data/m07.parquet: cannot be read as Parquet: could not verify page integrity")
     taken = landing.run(cluster=raypipe.Local(), on_bad="quarantine")["source"]

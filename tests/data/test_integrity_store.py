@@ -73,7 +73,7 @@ def in_footer(data: bytes) -> bytes:
     return data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :]
 
 
-def left(project: Path) -> tuple[int, int, int]:
+def left(project: Path) -> tuple[int, ...]:
     """How much the ledger holds: artifacts, snapshots, files of tables."""
     with open_scene(project).ledger.reading() as connection:
         counted = (schema.artifacts, catalog.snapshots, catalog.fragments)
