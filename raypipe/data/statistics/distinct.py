@@ -23,7 +23,7 @@ RELATIVE_ERROR = 2.576 * STANDARD_ERROR
 _REST_BITS = 64 - PRECISION
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Distinct:
     """Of one column: the hashes of its values (`hashes.py`), or the registers of HyperLogLog."""
 

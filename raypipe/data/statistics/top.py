@@ -13,7 +13,7 @@ NUM_KEPT = 1_024
 """Values that are told apart: up to so many all are, with exact counts."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Top:
     """Of one column, or of a union: values told apart by their hashes, the most frequent first.
 
