@@ -105,6 +105,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     verbs = parser.add_subparsers(metavar="VERB")
     _pipeline_verbs(verbs)
     _ledger_verbs(verbs)
+    _database_verbs(verbs, words)
     _table_verbs(verbs, words)
     _model_verbs(verbs)
     new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
@@ -145,6 +146,22 @@ def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
     models = _verb(verbs, "models", "ledger", "models", "the models with their versions and aliases, or one model's figures")
     models.add_argument("model", nargs="?", help="NAME, NAME@VERSION or NAME@ALIAS")
     _verb(verbs, "status", "ledger", "status", "where ledger and store lie, and how much they hold")
+
+
+def _database_verbs(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:
+    ledger = _verb(verbs, "ledger", "database", "usage", "the ledger itself: check it, copy it out and in, bring it up to date")
+    if "ledger" not in words:
+        return
+    of = ledger.add_subparsers(metavar="WHAT")
+    check = _verb(of, "check", "database", "check", "every live record against the store: files there, and of their size")
+    check.add_argument("--bytes", action="store_true", help="read every file and compare its sha256")
+    _verb(of, "export", "database", "export", "the whole ledger, all projects, as a text file").add_argument(
+        "file", help="a file that is new"
+    )
+    _verb(of, "import", "database", "import_", "such a file into this project's ledger, which must be empty").add_argument(
+        "file", help="FILE"
+    )
+    _verb(of, "migrate", "database", "migrate", "bring a ledger of an older version up to this one's, in one transaction")
 
 
 AT = "NAME, or NAME@SNAPSHOT, NAME@TAG, NAME@TIME"

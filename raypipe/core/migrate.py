@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, select, text
+from sqlalchemy import Connection, inspect, select, text
 
 from raypipe.core import schema
 from raypipe.core.errors import LedgerError
 
-STEPS: dict[int, Sequence[str]] = {
-    1: ("alter table raypipe_runs add column kept text not null default ''",),
+STEPS: dict[int, Sequence[tuple[str, str]]] = {
+    1: (
+        ("raypipe_runs", "add column kept text not null default ''"),
+        ("raypipe_fragments", "add column footer_sha256 text not null default ''"),
+    ),
 }
-"""Version -> the statements that make the next one of it, on SQLite and PostgreSQL alike; tables that are new are made by themselves."""
+"""Version -> what is altered of which table to make the next one of it, on SQLite and PostgreSQL alike. Tables that are new are made by
+themselves; one that is not there yet (a catalog is made with the first table) will be made as it is now."""
 
 
 def migrate(connection: Connection) -> tuple[int, int]:
@@ -23,8 +27,9 @@ def migrate(connection: Connection) -> tuple[int, int]:
     while now < schema.VERSION:
         if now not in STEPS:
             raise LedgerError(f"nothing leads from version {now} of the ledger to version {schema.VERSION}")
-        for statement in STEPS[now]:
-            connection.execute(text(statement))
+        for table, change in STEPS[now]:
+            if inspect(connection).has_table(table):
+                connection.execute(text(f"alter table {table} {change}"))
         now += 1
     schema.metadata.create_all(connection)
     connection.execute(schema.meta.update().where(schema.meta.c.key == "version").values(value=str(now)))

@@ -39,7 +39,7 @@ def test_what_fails_half_way_changes_nothing(tmp_path: Path, monkeypatch: pytest
     made_older(url)
     from raypipe.core import migrate
 
-    monkeypatch.setitem(migrate.STEPS, 1, (*migrate.STEPS[1], "alter table raypipe_nowhere add column x text"))
+    monkeypatch.setitem(migrate.STEPS, 1, (*migrate.STEPS[1], ("raypipe_runs", "add column kept text")))
     with pytest.raises(LedgerError):
         Ledger.migrate(url)
     with pytest.raises(LedgerError, match="is of version 1"):

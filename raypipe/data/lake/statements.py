@@ -22,6 +22,8 @@ from raypipe.data.lake.columns import CatalogColumn, bound_text
 from raypipe.data.lake.snapshot import Snapshot
 from raypipe.data.names import quoted
 
+TIME = "%Y-%m-%d %H:%M:%S.%f+00"
+"""A time as text, for SQLite, as DuckDB writes it there."""
 MANY = 500
 """Numbers in one statement: SQLite and PostgreSQL have limits."""
 
@@ -304,7 +306,7 @@ def record(connection: Connection, at: At, project: str, made: Snapshot, message
 
 
 def _record_lake(connection: Connection, at: At, message: str, about: dict[str, Json]) -> None:
-    time = at.time if connection.dialect.name == "postgresql" else at.time.strftime("%Y-%m-%d %H:%M:%S.%f+00")
+    time = at.time if connection.dialect.name == "postgresql" else at.time.strftime(TIME)
     numbers = {"schema_version": at.schema_version, "next_catalog_id": at.catalog_id, "next_file_id": at.file_id}
     connection.execute(insert(lake["snapshot"]), {"snapshot_id": at.id, "snapshot_time": time, **numbers})
     texts = {"author": "raypipe", "commit_message": message or None, "commit_extra_info": canonical(about) if about else None}
