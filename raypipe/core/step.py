@@ -60,6 +60,8 @@ class Look:
     store: Store
     sample: float = 1.0
     """Share of rows that Ingest takes (`--sample`)."""
+    identity: Json = None
+    """The document whose digest is the fingerprint; in `observe`, without what is observed. None where it is not known yet."""
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,6 @@ class Work(Look):
     path: str = ""
     """A folder of this attempt's own, relative to the store's root: what it writes there nobody else writes."""
     fingerprint: str = ""
-    identity: Json = None
-    """The document whose digest is the fingerprint."""
     inline: bool = False
     """True under `cluster=debug`: no Ray, everything in this process."""
     report: Callable[[str], None] = lambda text: None
