@@ -12,6 +12,7 @@ from raypipe.core.errors import LedgerError
 STEPS: dict[int, Sequence[tuple[str, str]]] = {
     1: (
         ("raypipe_runs", "add column kept text not null default ''"),
+        ("raypipe_steps", "add column cost text"),
         ("raypipe_fragments", "add column footer_sha256 text not null default ''"),
     ),
 }

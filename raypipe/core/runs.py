@@ -58,6 +58,8 @@ class StepRecord:
     rows: int | None = None
     at: str = ""
     """UTC, ISO 8601; set when it is recorded."""
+    cost: Json = None
+    """What making it took, as `meter.Cost` in JSON; None where nothing was made."""
 
 
 def now_utc() -> str:

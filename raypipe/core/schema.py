@@ -96,6 +96,7 @@ steps = Table(
     Column("seconds", Double),
     Column("rows", BigInteger),
     Column("at", Text, nullable=False),
+    Column("cost", JsonText),
 )
 
 artifacts = Table(

@@ -16,6 +16,7 @@ def made_older(url: str) -> None:
     ledger.start_run(Run("r1", "flights", command="raypipe run"))
     with ledger.writing() as connection:
         connection.execute(text("alter table raypipe_runs drop column kept"))
+        connection.execute(text("alter table raypipe_steps drop column cost"))
         connection.execute(text("drop table raypipe_documents"))
         connection.execute(text("update raypipe_meta set value = '1'"))
     ledger.close()
