@@ -65,6 +65,9 @@ OPTIONS = (
     "-cd",
     "-cn",
     "--sample",
+    "--from",
+    "--only",
+    "--debug",
     "--no-wait",
     "--if-new",
     "--follow",
@@ -115,13 +118,24 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 def _pipeline_verbs(verbs: argparse._SubParsersAction) -> None:
     _config(_verb(verbs, "check", "pipeline", "check", "everything wrong with a config, without Ray", CONFIG))
-    _config(_verb(verbs, "plan", "pipeline", "plan", "what a run would do with each step, and why, without Ray", CONFIG))
+    plan = _config(_verb(verbs, "plan", "pipeline", "plan", "what a run would do with each step, and why, without Ray", CONFIG))
     run = _config(_verb(verbs, "run", "pipeline", "run", "run what is not done", CONFIG))
+    for verb in (plan, run):
+        _steps(verb)
+    run.add_argument("--debug", metavar="STEP", help="make this step alone, anew, in this process and thread, where a debugger works")
     run.add_argument("--no-wait", action="store_true", help="leave with exit code 75 where another run is making a step")
     run.add_argument("--if-new", action="store_true", help="do nothing, at once, where no source has anything new")
     _ingest_verb(verbs)
     show = _config(_verb(verbs, "show", "show", "show", "the composed config, each value with its origin, and the graph", CONFIG))
     show.add_argument("--all", action="store_true", help="values that are declared defaults too")
+
+
+def _steps(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("--force", action="append", default=[], metavar="STEP", help="make this step anew; may be given several times")
+    verb.add_argument(
+        "--from", dest="since", action="append", default=[], metavar="STEP", help="make it anew, and all that is made from it"
+    )
+    verb.add_argument("--only", action="append", default=[], metavar="STEP", help="make nothing else; what it reads must be there")
 
 
 def _ingest_verb(verbs: argparse._SubParsersAction) -> None:

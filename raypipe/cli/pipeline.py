@@ -15,6 +15,7 @@ from raypipe.core.errors import ConfigError, Problem
 from raypipe.core.place import find_project
 from raypipe.pipeline.assemble import assemble
 from raypipe.pipeline.build import component
+from raypipe.pipeline.chosen import Chosen
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, Scene, open_scene
 
@@ -79,12 +80,17 @@ def plan(options: argparse.Namespace) -> int:
     from raypipe.pipeline.run import checked_plan
 
     opened = open_pipeline(options)
-    found = checked_plan(opened.pipeline, opened.scene, opened.cluster)
+    found = checked_plan(opened.pipeline, opened.scene, opened.cluster, _chosen(opened, options))
     if options.json:
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found)}, indent=2))
     else:
         plan_lines(found)
     return 0
+
+
+def _chosen(opened: Opened, options: argparse.Namespace) -> Chosen:
+    debugged = [name] if (name := getattr(options, "debug", None)) else []
+    return Chosen.of(opened.pipeline, [*options.force, *debugged], options.since, [*options.only, *debugged])
 
 
 def plan_json(plan: Plan) -> list[dict[str, Any]]:
@@ -97,6 +103,7 @@ def plan_json(plan: Plan) -> list[dict[str, Any]]:
 def run(options: argparse.Namespace) -> int:
     """Runs, showing a line a step; the exit code says how it ended."""
     from raypipe.cli.terminal import Terminal, result_json
+    from raypipe.core.cluster import Debug
     from raypipe.pipeline.driver import Options
     from raypipe.pipeline.news import news
     from raypipe.pipeline.run import run as run_pipeline
@@ -105,9 +112,10 @@ def run(options: argparse.Namespace) -> int:
     if options.if_new and not news(opened.pipeline, opened.scene):
         print(json.dumps({"pipeline": opened.pipeline.name, "state": "nothing new"}) if options.json else "nothing new in any source")
         return 0
-    terminal = Terminal(opened.pipeline, quiet=options.json)
+    terminal = Terminal(opened.pipeline, quiet=options.json, plain=bool(options.debug))
     how = Options(
-        cluster=opened.cluster,
+        cluster=Debug() if options.debug else opened.cluster,
+        chosen=_chosen(opened, options),
         tracker=opened.tracker,
         wait=not options.no_wait,
         on_event=terminal.on_event,

@@ -31,6 +31,7 @@ STYLES = {
     "SKIP": "yellow",
     "BLOCKED": "yellow",
     "FAILED": "red",
+    "INTERRUPTED": "yellow",
 }
 
 
@@ -53,13 +54,15 @@ def plan_lines(plan: Plan) -> None:
 
 
 class Terminal:
-    """Shows a run as it goes: a spinner for the step that runs, a line for each that ended. Errors are the caller's to print."""
+    """Shows a run as it goes: a spinner with the steps at work, a line for each that ended and what it said. Errors are the caller's."""
 
-    def __init__(self, pipeline: Pipeline, quiet: bool = False):
+    def __init__(self, pipeline: Pipeline, quiet: bool = False, plain: bool = False):
         self.width = max(len(name) for name in pipeline.nodes)
         self.out = Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
-        self.status = self.out.status("") if self.out.is_terminal else None
-        self.notes: list[str] = []
+        self.status = self.out.status("") if self.out.is_terminal and not plain else None
+        self.notes: dict[str, list[str]] = {}
+        self.running: dict[str, str] = {}
+        """Step -> what it does just now, in the order in which they started."""
 
     def __enter__(self) -> Terminal:
         return self
@@ -71,25 +74,36 @@ class Terminal:
     def on_event(self, event: StepEvent) -> None:
         if event.what in ("ended", "failed"):
             self._ended(event)
+        elif event.what in ("waiting", "retried"):
+            self.running[event.step] = f"{event.state} {event.why}"
+            self.out.print(Text(f"  {event.step:{self.width}}  {event.why}", style="yellow"))
+        else:
+            if event.what == "progress":
+                self.notes.setdefault(event.step, []).append(event.why)
+            self.running[event.step] = event.why if event.what == "progress" else f"{event.state} {event.why}"
+        self._spin()
+
+    def _spin(self) -> None:
+        """One step with what it does; of several, their names."""
+        if not self.status:
             return
-        if event.what == "progress":
-            self.notes.append(event.why)
-        if self.status:
-            self.status.update(f"{event.step} {event.state} {event.why}"[: self.out.width - 4])
-            self.status.start()
-        elif event.what == "waiting" and event.why not in self.notes:
-            self.notes.append(event.why)
-            self.out.print(f"  {event.step}: {event.why}")
+        if not self.running:
+            self.status.stop()
+            return
+        one = [f"{step} {what}" for step, what in self.running.items()]
+        text = one[0] if len(one) == 1 else f"{len(one)} steps: {', '.join(self.running)}"
+        self.status.update(Text(text[: self.out.width - 4]))
+        self.status.start()
 
     def _ended(self, event: StepEvent) -> None:
         if self.status:
             self.status.stop()
+        self.running.pop(event.step, None)
         state = event.standing if event.standing and event.state == "HIT" else event.state
-        figures = _figures(event.artifact, event.seconds, event.state in ("RUN", "RESUME", "FAILED"))
+        figures = _figures(event.artifact, event.seconds, event.state in ("RUN", "RESUME", "FAILED", "INTERRUPTED"))
         self.out.print(_line(event.step, self.width, state, figures, event.why.splitlines()[0] if event.why else ""))
-        for note in self.notes[-6:]:
+        for note in self.notes.pop(event.step, [])[-6:]:
             self.out.print(Text(f"  {'':{self.width}}  {note}", style="dim"))
-        self.notes.clear()
 
     def end(self, result: RunResult) -> None:
         """The last line: how the run ended, and the command that goes on from here."""

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from raypipe.code.shape import Shape, canonical_value, shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
+from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.edge import edges_of, kind_problems
 from raypipe.pipeline.execution import execution_problems, executions
 from raypipe.pipeline.graph import edge_problems
@@ -41,13 +43,15 @@ def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     problems += more
     problems += execution_problems(values.get("execution"), list(raw))
     nodes = {name: _node(raw[name], found, raw, search) for name, found in shapes.items()}
+    how = {} if problems else executions(values.get("execution"), list(nodes))
+    nodes |= {name: replace(nodes[name], after=Condition(e.when).reads) for name, e in how.items() if e.when}
     if not problems:
         problems = edge_problems(nodes)
     if not problems:
         problems = kind_problems(nodes, shapes)
     if problems:
         raise ConfigError(problems)
-    return Pipeline.of(values["name"], nodes, executions(values.get("execution"), list(nodes)))
+    return Pipeline.of(values["name"], nodes, how)
 
 
 def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[dict[str, dict[str, Json]], list[Problem]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from dataclasses import replace
 from typing import Any
 
 from raypipe.core.artifact import Artifact
@@ -55,11 +56,12 @@ class Driver:
 
         Each is planned anew when its turn comes, unless the whole plan says that nothing is to do.
         """
+        names = self.options.chosen.concerned(self.pipeline)
         if plan.nothing_to_do:
-            steps |= {step.name: step for step in plan.steps}
+            steps |= {step.name: step for step in plan.steps if step.name in names}
             self._record(steps, {})
             return
-        schedule = Schedule(self.pipeline)
+        schedule = Schedule(self.pipeline, names)
         while True:
             for name in schedule.ready(steps, self._crew.room):
                 self._crew.start(self._making(name), steps)
@@ -73,7 +75,11 @@ class Driver:
             raise next(iter(self.failures.values()))
 
     def _making(self, name: str) -> Making:
-        return Making(name, self.pipeline, self.scene, self.options, self.run, self._connected, self._tell)
+        called = any(
+            self.pipeline.execution[failed].on_failure_step == name for failed in self.failures if failed in self.pipeline.execution
+        )
+        options = replace(self.options, chosen=replace(self.options.chosen, called=name)) if called else self.options
+        return Making(name, self.pipeline, self.scene, options, self.run, self._connected, self._tell)
 
     def _ended(self, ended: Sequence[Ended], steps: dict[str, PlannedStep], schedule: Schedule) -> None:
         """What steps came to: recorded together, then told, and then what follows from a failure."""

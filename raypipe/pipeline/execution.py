@@ -10,6 +10,7 @@ from typing import Any
 from raypipe.code.annotation import misfit
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
+from raypipe.pipeline.condition import Condition
 
 DEFAULT = "default"
 """The name in `execution` under which stands what holds for every step."""
@@ -84,6 +85,9 @@ class Execution:
         return None if self.on_failure in (FINISH, STOP, CONTINUE) else self.on_failure
 
 
+AS_IT_COMES = Execution()
+"""Of a step of which nothing is said."""
+
 NAMES = tuple(f.name for f in fields(Execution))
 _TYPES = {f.name: str(f.type) for f in fields(Execution)}
 
@@ -93,7 +97,7 @@ def executions(written: Mapping[str, Any] | None, names: list[str]) -> dict[str,
     given = {name: options or {} for name, options in (written or {}).items()}
     shared = given.pop(DEFAULT, {})
     whole = {name: Execution(**{**shared, **given.get(name, {})}) for name in names}
-    return {name: execution for name, execution in whole.items() if execution != Execution()}
+    return {name: execution for name, execution in whole.items() if execution != AS_IT_COMES}
 
 
 def execution_problems(written: Any, names: list[str]) -> list[Problem]:
@@ -142,8 +146,21 @@ def _value_problems(at: str, name: str, value: Any, step: str, names: list[str])
         from raypipe.pipeline.notice import notice_problems
 
         yield from (Problem(at, text) for text in notice_problems(value))
-    elif name == "when" and step == DEFAULT:
+    elif name == "when" and value is not None:
+        yield from _when_problems(at, value, step, names)
+
+
+def _when_problems(at: str, value: str, step: str, names: list[str]) -> Iterator[Problem]:
+    if step == DEFAULT:
         yield Problem(at, "a condition belongs to one step: write it there.")
+        return
+    condition = Condition(value)
+    if wrong := condition.problem():
+        yield Problem(at, wrong)
+        return
+    for name in condition.reads:
+        if name not in names:
+            yield Problem(at, f"there is no step '{name}'.{nearest(name, [n for n in names if n != step])}")
 
 
 def _cache_problems(at: str, value: Json) -> Iterator[Problem]:

@@ -59,6 +59,26 @@ def identity(own: Mapping[str, Json], inputs: Mapping[str, str], observed: Json)
     return {**own, "inputs": dict(inputs), "observed": observed}
 
 
+def without(document: Mapping[str, Json], ignored: Sequence[str]) -> dict[str, Json]:
+    """The document less what does not count: a setting by its dotted name, an edge, `code` or `versions`."""
+    made = dict(document)
+    for name in ignored:
+        if name in ("code", "versions"):
+            made[name] = {}
+        elif "inputs" in made:
+            made["inputs"] = {edge: digest for edge, digest in made["inputs"].items() if edge != name}
+        if isinstance(made.get("settings"), dict):
+            made["settings"] = _less(made["settings"], name.split("."))
+    return made
+
+
+def _less(settings: Mapping[str, Json], path: Sequence[str]) -> dict[str, Json]:
+    first, *rest = path
+    if not rest:
+        return {k: v for k, v in settings.items() if k != first}
+    return {k: _less(v, rest) if k == first and isinstance(v, dict) else v for k, v in settings.items()}
+
+
 def fingerprint(document: Mapping[str, Json]) -> str:
     """sha256 of the document's canonical JSON."""
     return hashlib.sha256(json.dumps(document, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()).hexdigest()

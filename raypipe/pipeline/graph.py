@@ -11,8 +11,8 @@ from raypipe.pipeline.node import Node
 
 
 def reads(node: Node) -> list[str]:
-    """The names of the steps that a node reads."""
-    return [r for r in node.refs.values() if r is not None]
+    """The names of the steps that a node reads, by its edges and by its condition."""
+    return [*(r for r in node.refs.values() if r is not None), *node.after]
 
 
 def order(nodes: Mapping[str, Node]) -> list[str]:

@@ -63,7 +63,7 @@ class Making:
         """The step, done. Raises RaypipeError: what its last try failed with, or what it was ended with."""
         told = False
         while True:
-            planned = plan_step(self.pipeline, self.name, upstream, self.scene)
+            planned = plan_step(self.pipeline, self.name, upstream, self.scene, chosen=self.options.chosen)
             if planned.state in ("HIT", "SKIP") or planned.identity is None:
                 return planned
             try:
@@ -81,11 +81,11 @@ class Making:
         with leased(self.scene.ledger, planned.fingerprint, self.run) as (lease, heartbeat):
             self.lease = lease
             # Another run may have published between the plan and the claim.
-            again = plan_step(self.pipeline, self.name, upstream, self.scene, claimed=True)
+            again = plan_step(self.pipeline, self.name, upstream, self.scene, True, self.options.chosen)
             if again.state == "HIT":
                 return again
             self.tell(StepEvent(self.name, "started", again.state, again.why))
-            inputs = {edge: upstream[ref].artifact for edge, ref in self.node.refs.items() if ref}
+            inputs = {edge: upstream[ref].artifact for edge, ref in self.node.refs.items() if ref and upstream[ref].ready}
             artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
         why = again.why if self.num_tries < 2 else f"{again.why} (try {self.num_tries} of {self.execution.retries + 1})".strip()
         return replace(again, artifact=artifact, made=True, why=why)
@@ -134,10 +134,10 @@ class Making:
         return work_under(
             lease,
             heartbeat,
-            self.scene.look(self.pipeline.name, self.name),
+            replace(self.scene.look(self.pipeline.name, self.name), identity=planned.identity),
             self.run,
             fingerprint=planned.fingerprint or "",
-            identity=planned.identity,
+            anew=self.name in self.options.chosen.force or not self.execution.caches,
             inline=defines(self.node, "driver_only", self.scene.search) or self.connected().inline,
             report=self._progress,
             alive=alive,

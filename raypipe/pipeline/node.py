@@ -23,6 +23,8 @@ class Node:
     """JSON values that differ from the declared default; a component is a dict with `_target_`."""
     refs: dict[str, str | None] = field(default_factory=dict)
     """Edge -> the name of the step that it reads; None where an optional edge is left open."""
+    after: tuple[str, ...] = ()
+    """The steps whose figures its condition reads."""
 
 
 DEFAULT: Any = {}

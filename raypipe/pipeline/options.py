@@ -9,6 +9,7 @@ from typing import Literal
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster, Local
 from raypipe.core.tracker import NoTracker, Tracker
+from raypipe.pipeline.chosen import EVERY_STEP, Chosen
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,8 @@ class Options:
     """Where Ray runs."""
     tracker: Tracker = field(default_factory=NoTracker)
     """Who else is told of runs and figures."""
+    chosen: Chosen = EVERY_STEP
+    """Steps that are made anew, or alone."""
     wait: bool = True
     """Wait for a step that another run is making; otherwise leave with LeaseHeld (exit 75)."""
     num_parallel: int = 16

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from raypipe.code.shape import shape
 from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.ledger import Ledger
 from raypipe.core.place import Place, find_project
@@ -14,6 +15,11 @@ from raypipe.core.step import Look, Standing
 from raypipe.core.store import Store
 from raypipe.pipeline import fingerprint as prints
 from raypipe.pipeline.build import build_step, defines
+from raypipe.pipeline.chosen import EVERY_STEP, Chosen
+from raypipe.pipeline.condition import Condition
+from raypipe.pipeline.edge import edges_of
+from raypipe.pipeline.execution import AS_IT_COMES, Execution
+from raypipe.pipeline.fingerprint import without
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Node, Pipeline
 from raypipe.pipeline.why import difference
@@ -54,6 +60,8 @@ class PlannedStep:
     """Of an effect step that is a HIT: how the world compares."""
     made: bool = False
     """It was made in this run."""
+    skipped: Literal["", "condition", "unasked"] = ""
+    """Of a SKIP: `condition`: what may do without it runs; `unasked`: what needs it cannot run."""
 
     @property
     def ready(self) -> bool:
@@ -83,74 +91,178 @@ def open_scene(project_path: Path | str | None = None, sample: float = 1.0, plac
     return Scene(where, Ledger.open(where.ledger_url, where.name), Store.open(where.store_root), sample)
 
 
-def plan(pipeline: Pipeline, scene: Scene | None = None) -> Plan:
+def plan(pipeline: Pipeline, scene: Scene | None = None, chosen: Chosen = EVERY_STEP) -> Plan:
     """HIT, RUN, RESUME, MAYBE, SKIP or BLOCKED for each step, and the cause. Imports neither Ray nor torch nor the user's modules."""
     scene = scene or open_scene(pipeline.project_path)
     planned: dict[str, PlannedStep] = {}
     for name in order(pipeline.nodes):
-        planned[name] = plan_step(pipeline, name, planned, scene)
+        planned[name] = plan_step(pipeline, name, planned, scene, chosen=chosen)
     return Plan(pipeline, tuple(planned.values()))
 
 
-def plan_step(pipeline: Pipeline, name: str, upstream: Mapping[str, PlannedStep], scene: Scene, claimed: bool = False) -> PlannedStep:
-    """One step, given what is planned, or done, of the steps that it reads; `claimed`: its lease is our own."""
-    node = pipeline.nodes[name]
-    refs = {edge: ref for edge, ref in node.refs.items() if ref is not None}
-    stopped = _stopped(name, node, {ref: upstream[ref] for ref in refs.values()}, scene)
-    if stopped:
-        return stopped
-    own = prints.own_identity(node, scene.search)
-    unmade = [ref for ref in refs.values() if not upstream[ref].ready]
-    if unmade:
-        return _before_inputs(pipeline.name, name, node, own, unmade, scene)
-    return _with_inputs(pipeline.name, name, node, own, {e: upstream[r].artifact for e, r in refs.items()}, scene, claimed)
-
-
-def _stopped(name: str, node: Node, upstream: Mapping[str, PlannedStep], scene: Scene) -> PlannedStep | None:
-    for ref, step in upstream.items():
-        if step.state in ("SKIP", "BLOCKED"):
-            return PlannedStep(name, step.state, f"'{ref}' is {'skipped' if step.state == 'SKIP' else 'blocked'}")
-        if step.state == "FAILED":
-            return PlannedStep(name, "BLOCKED", f"'{ref}' failed")
-        if step.ready and step.artifact is not None and step.artifact.figures.get("passed") is False:
-            return PlannedStep(name, "SKIP", f"'{ref}' said no")
-    if scene.sample < 1 and defines(node, "standing", scene.search):
-        return PlannedStep(name, "SKIP", "a run on a sample changes nothing in the world")
-    return None
-
-
-def _before_inputs(pipeline: str, name: str, node: Node, own: dict[str, Json], unmade: list[str], scene: Scene) -> PlannedStep:
-    nearest = scene.ledger.nearest(pipeline, name)
-    reason = difference(nearest[1] if nearest else None, own, node.refs)
-    if reason:
-        return PlannedStep(name, "RUN", reason)
-    return PlannedStep(name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
-
-
-def _with_inputs(
-    pipeline: str, name: str, node: Node, own: dict[str, Json], inputs: dict[str, Any], scene: Scene, claimed: bool = False
+def plan_step(
+    pipeline: Pipeline,
+    name: str,
+    upstream: Mapping[str, PlannedStep],
+    scene: Scene,
+    claimed: bool = False,
+    chosen: Chosen = EVERY_STEP,
 ) -> PlannedStep:
-    look, search = scene.look(pipeline, name), scene.search
-    observed: Json = None
-    if defines(node, "observe", search):
-        observed = build_step(node, search).observe(look, **inputs)
-    if scene.sample < 1 and not inputs:
-        own = {**own, "sample": scene.sample}
-    document = prints.identity(own, {e: inputs[e].digest for e in prints.identity_edges(node)}, observed)
-    print_ = prints.fingerprint(document)
-    found = None if "uncached" in own else scene.ledger.find(print_)
-    if found is None:
-        return _to_run(pipeline, name, node, document, print_, look, claimed)
-    lost = next((f.path for f in _files(found, scene) if not scene.store.holds(f)), None)
-    if lost:
-        return PlannedStep(name, "RUN", f"the store has lost {lost}", found, document)
-    if defines(node, "stale", search) and (why := build_step(node, search).stale(look, found)):
-        return PlannedStep(name, "RUN", why, found, document)
-    if not defines(node, "standing", search):
-        return PlannedStep(name, "HIT", "", found, document)
-    standing = build_step(node, search).standing(look, found, **inputs)
-    state: State = "RUN" if standing.state == "lost" else "HIT"
-    return PlannedStep(name, state, standing.why, found, document, standing)
+    """One step, given what is planned, or done, of the steps that it reads; `claimed`: its lease is our own."""
+    found = _Prospect(pipeline, name, upstream, scene, claimed, chosen).planned()
+    if chosen.asks_for(name) or found.state in ("HIT", "SKIP"):
+        return found
+    return PlannedStep(name, "SKIP", f"not asked for ({found.state}{': ' if found.why else ''}{found.why})", skipped="unasked")
+
+
+@dataclass(frozen=True)
+class _Prospect:
+    """What would be done with one step."""
+
+    pipeline: Pipeline
+    name: str
+    upstream: Mapping[str, PlannedStep]
+    scene: Scene
+    claimed: bool
+    chosen: Chosen
+
+    @property
+    def node(self) -> Node:
+        return self.pipeline.nodes[self.name]
+
+    @property
+    def execution(self) -> Execution:
+        return self.pipeline.execution.get(self.name, AS_IT_COMES)
+
+    def planned(self) -> PlannedStep:
+        condition = Condition(self.execution.when) if self.execution.when else None
+        if stopped := self._stopped() or (condition and self._conditioned(condition)):
+            return stopped
+        refs = {edge: ref for edge, ref in self.node.refs.items() if ref is not None and self.upstream[ref].state != "SKIP"}
+        unmade = [ref for ref in refs.values() if not self.upstream[ref].ready]
+        own = without(prints.own_identity(self.node, self.scene.search), self.execution.ignored)
+        if unmade:
+            found = self._before_inputs(own, unmade)
+        else:
+            found = self._with_inputs(own, {edge: self.upstream[ref].artifact for edge, ref in refs.items()})
+        if condition and not self._are_ready(condition):
+            return PlannedStep(self.name, "MAYBE", f"when {condition.text}{'; ' if found.why else ''}{found.why}", found.artifact)
+        return found
+
+    def _stopped(self) -> PlannedStep | None:
+        """What keeps the step from being made, whatever its own state."""
+        failing = [step for step, execution in self.pipeline.execution.items() if execution.on_failure_step == self.name]
+        if failing and self.chosen.called != self.name:
+            return PlannedStep(self.name, "SKIP", f"runs where {_names(failing)} fails", skipped="condition")
+        for edge, ref in self.node.refs.items():
+            if ref is not None and (stopped := self._stopped_by(edge, ref, self.upstream[ref])):
+                return stopped
+        if self.scene.sample < 1 and defines(self.node, "standing", self.scene.search):
+            return PlannedStep(self.name, "SKIP", "a run on a sample changes nothing in the world")
+        return None
+
+    def _stopped_by(self, edge: str, ref: str, step: PlannedStep) -> PlannedStep | None:
+        if step.state == "SKIP":
+            if step.skipped == "condition" and edges_of(shape(self.node.target, self.scene.search))[edge].optional:
+                return None
+            if step.skipped == "unasked" and self.chosen.asks_for(self.name):
+                return PlannedStep(self.name, "BLOCKED", f"'{ref}' is not made, and {step.why}")
+            return PlannedStep(self.name, "SKIP", f"'{ref}' is skipped", skipped=step.skipped)
+        if step.state in ("BLOCKED", "FAILED"):
+            return PlannedStep(self.name, "BLOCKED", f"'{ref}' {'failed' if step.state == 'FAILED' else 'is blocked'}")
+        if step.ready and step.artifact is not None and step.artifact.figures.get("passed") is False:
+            return PlannedStep(self.name, "SKIP", f"'{ref}' said no")
+        return None
+
+    def _conditioned(self, condition: Condition) -> PlannedStep | None:
+        """Where the figures are there and the condition does not hold."""
+        for ref in condition.reads:
+            state = self.upstream[ref].state
+            if state == "SKIP":
+                return PlannedStep(self.name, "SKIP", f"'{ref}' is skipped", skipped="condition")
+            if state in ("BLOCKED", "FAILED"):
+                return PlannedStep(self.name, "BLOCKED", f"'{ref}' {'failed' if state == 'FAILED' else 'is blocked'}")
+        if not self._are_ready(condition):
+            return None
+        figures = {ref: artifact.figures for ref in condition.reads if (artifact := self.upstream[ref].artifact)}
+        where = f"execution.{self.name}.when"
+        if condition.holds(where, figures):
+            return None
+        return PlannedStep(self.name, "SKIP", f"{condition.said(where, figures)}: not {condition.text}", skipped="condition")
+
+    def _are_ready(self, condition: Condition) -> bool:
+        return all(self.upstream[ref].ready for ref in condition.reads)
+
+    def _before_inputs(self, own: dict[str, Json], unmade: list[str]) -> PlannedStep:
+        if again := self._again():
+            return PlannedStep(self.name, "RUN", again)
+        nearest = self.scene.ledger.nearest(self.pipeline.name, self.name)
+        reason = difference(without(nearest[1], self.execution.ignored) if nearest else None, own, self.node.refs)
+        if reason:
+            return PlannedStep(self.name, "RUN", reason)
+        return PlannedStep(self.name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
+
+    def _with_inputs(self, own: dict[str, Json], inputs: dict[str, Any]) -> PlannedStep:
+        look, search, node = self.scene.look(self.pipeline.name, self.name), self.scene.search, self.node
+        if self.scene.sample < 1 and not inputs:
+            own = {**own, "sample": self.scene.sample}
+        edges = [e for e in prints.identity_edges(node) if e in inputs]
+        document = without(prints.identity(own, {e: inputs[e].digest for e in edges}, None), self.execution.ignored)
+        if _observes(node, search):
+            observed = build_step(node, search).observe(replace(look, identity=document), **inputs)
+            document = without({**document, "observed": observed}, self.execution.ignored)
+        found = None if "uncached" in own else self._found(document)
+        if again := self._again():
+            return PlannedStep(self.name, "RUN", again, found, document)
+        if found is None:
+            return self._to_run(document, look)
+        lost = next((f.path for f in _files(found, self.scene) if not self.scene.store.holds(f)), None)
+        if lost:
+            return PlannedStep(self.name, "RUN", f"the store has lost {lost}", found, document)
+        if defines(node, "stale", search) and (why := build_step(node, search).stale(look, found)):
+            return PlannedStep(self.name, "RUN", why, found, document)
+        if not defines(node, "standing", search):
+            return PlannedStep(self.name, "HIT", "", found, document)
+        standing = build_step(node, search).standing(look, found, **inputs)
+        state: State = "RUN" if standing.state == "lost" else "HIT"
+        return PlannedStep(self.name, state, standing.why, found, document, standing)
+
+    def _again(self) -> str:
+        """Why it is made anew, though it may be there."""
+        if self.chosen.called == self.name:
+            return "called for by a failure"
+        if self.name in self.chosen.force:
+            return "asked for anew"
+        return "" if self.execution.caches else "not cached (cache: off)"
+
+    def _found(self, document: dict[str, Json]) -> Artifact | None:
+        """The live artifact of that identity; of a step that ignores something, the newest one that differs in no more than that."""
+        found = self.scene.ledger.find(prints.fingerprint(document))
+        if found is not None or not self.execution.ignored:
+            return found
+        nearest = self.scene.ledger.nearest(self.pipeline.name, self.name)
+        if nearest is None or without(nearest[1], self.execution.ignored) != document:
+            return None
+        return self.scene.ledger.find(nearest[0].fingerprint)
+
+    def _to_run(self, document: dict[str, Json], look: Look) -> PlannedStep:
+        print_ = prints.fingerprint(document)
+        holder = None if self.claimed else look.ledger.holder(print_)
+        if holder is not None:
+            return PlannedStep(self.name, "BLOCKED", holder[1], None, document)
+        if defines(self.node, "resumes", self.scene.search):
+            point = build_step(self.node, self.scene.search).resumes(look, print_)
+            if point:
+                return PlannedStep(self.name, "RESUME", point, None, document)
+        nearest = look.ledger.nearest(self.pipeline.name, self.name)
+        why = difference(nearest[1] if nearest else None, document, self.node.refs)
+        return PlannedStep(self.name, "RUN", why or "made before, but its record was replaced", None, document)
+
+
+def _observes(node: Node, search: tuple[Path, ...]) -> bool:
+    """Whether the step looks at anything outside the graph: some do so with certain settings only, and are not built otherwise."""
+    asked = getattr(prints.own_class(node.target), "observes", None) if node.target.startswith("raypipe.") else None
+    return defines(node, "observe", search) and (asked is None or asked(node.settings))
 
 
 def _files(found: Artifact, scene: Scene) -> Iterable[File]:
@@ -168,20 +280,6 @@ def _is_whole(table: Table) -> bool:
     """Whether its own step wrote every file of the snapshot, as most do: then nothing is to be asked of the catalog."""
     written = [name for file in table.files if (name := file.path.rpartition("/")[2]).endswith(".parquet")]
     return len(written) == table.figures.get("num_fragments") and not any(name.startswith("deletes-") for name in written)
-
-
-def _to_run(pipeline: str, name: str, node: Node, document: dict[str, Json], print_: str, look: Look, claimed: bool) -> PlannedStep:
-    holder = None if claimed else look.ledger.holder(print_)
-    if holder is not None:
-        return PlannedStep(name, "BLOCKED", holder[1], None, document)
-    search = (look.project_path,)
-    if defines(node, "resumes", search):
-        point = build_step(node, search).resumes(look, print_)
-        if point:
-            return PlannedStep(name, "RESUME", point, None, document)
-    nearest = look.ledger.nearest(pipeline, name)
-    why = difference(nearest[1] if nearest else None, document, node.refs)
-    return PlannedStep(name, "RUN", why or "made before, but its record was replaced", None, document)
 
 
 def _names(names: list[str]) -> str:

@@ -10,9 +10,10 @@ from typing import Literal
 
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster
-from raypipe.core.errors import ConfigError, RaypipeError
+from raypipe.core.errors import ConfigError, Problem, RaypipeError
 from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
+from raypipe.pipeline.chosen import EVERY_STEP, Chosen
 from raypipe.pipeline.driver import Driver, Options
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
@@ -52,7 +53,7 @@ class RunResult:
 def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None = None) -> RunResult:
     """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
     scene, options = scene or open_scene(pipeline.project_path), options or Options()
-    planned = checked_plan(pipeline, scene, options.cluster)
+    planned = checked_plan(pipeline, scene, options.cluster, options.chosen)
     result = RunResult(run_id(), pipeline.name)
     began = time.monotonic()
     scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
@@ -72,11 +73,14 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     return result
 
 
-def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster) -> Plan:
+def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster, chosen: Chosen = EVERY_STEP) -> Plan:
     """The plan, or ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check
     is spared: it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
-    planned = plan(pipeline, scene)
+    planned = plan(pipeline, scene, chosen)
     problems = [] if planned.nothing_to_do else check(pipeline, scene, cluster)
+    problems += [
+        Problem(f"--only {s.name}", f"{s.why}.") for s in planned.steps if s.name in chosen.only and s.state == "BLOCKED" and not s.identity
+    ]
     if problems:
         raise ConfigError(problems)
     return planned

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from raypipe.pipeline.graph import order, reads
 from raypipe.pipeline.node import Pipeline
@@ -12,10 +12,13 @@ from raypipe.pipeline.plan import PlannedStep
 class Schedule:
     """What is left of a pipeline."""
 
-    def __init__(self, pipeline: Pipeline):
-        self._after = {name: set(reads(pipeline.nodes[name])) for name in order(pipeline.nodes)}
+    def __init__(self, pipeline: Pipeline, names: Collection[str]):
         self._on_failure = {e.on_failure_step for e in pipeline.execution.values()} - {None}
-        self._left = [name for name in self._after if name not in self._on_failure]
+        self._left = [name for name in order(pipeline.nodes) if name in names]
+        others = {name for name in self._left if name not in self._on_failure}
+        # What only a failure starts comes last: by then it is known that there was none.
+        self._after = {name: others if name in self._on_failure else set(reads(pipeline.nodes[name])) for name in self._left}
+        self._reads = {name: set(reads(pipeline.nodes[name])) for name in self._left}
 
     def ready(self, done: Mapping[str, PlannedStep], room: int) -> list[str]:
         """As many as there is room for; each is handed out once."""
@@ -30,5 +33,7 @@ class Schedule:
         return found
 
     def close(self, then: str | None = None) -> None:
-        """Nothing new starts, but for the step that a failure calls for."""
-        self._left = [then] if then else [name for name in self._left if name in self._on_failure]
+        """Nothing new starts, but for the step that a failure calls for, where what it reads is there."""
+        self._left = [then] if then in self._left else []
+        if then:
+            self._after[then] = self._reads.get(then, set())
