@@ -52,6 +52,7 @@ _EXPORTS = {
     "Validate": "raypipe.steps.validate",
     "Split": "raypipe.steps.split",
     "LeakCheck": "raypipe.steps.leak_check",
+    "MapBatches": "raypipe.steps.map_batches",
     "Label": "raypipe.steps.label",
     "Transform": "raypipe.steps.transform",
     "Train": "raypipe.steps.train",

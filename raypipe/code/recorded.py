@@ -20,6 +20,7 @@ from raypipe.core.errors import StoreError
 
 if TYPE_CHECKING:
     from raypipe.code.closure import Closure
+    from raypipe.code.shape import Shape
 
 _PREFIX = "raypipe_recorded_"
 _lock = threading.RLock()
@@ -35,11 +36,8 @@ class UserCode:
     """Its arguments."""
     recorded: Json = None
     """Its source closure, as `record` gives it; None for installed code, which is imported."""
-    takes: str = ""
-    """The annotation of what it is called with, each name as its import path; empty where there is none."""
-    gives: str = ""
-    """The annotation of what such a call returns."""
-    is_class: bool = False
+    shape: Shape | None = None
+    """What it is and takes, as its source says it."""
 
     def load(self) -> Any:
         """The class or function itself; the arguments are the caller's to bind."""

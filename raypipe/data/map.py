@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from raypipe.core.errors import DataError, RaypipeError
+from raypipe.core.errors import ClusterError, DataError, RaypipeError
 from raypipe.core.frame import users_frame
 
 T = TypeVar("T")
@@ -20,7 +20,19 @@ TASKS_PER_CPU = 4
 """As many tasks are left at least, so that all CPUs end at about the same time."""
 
 
-def map_fragments(kernel: Callable[[T], R], items: Sequence[T], *, inline: bool) -> list[R]:
+@dataclass(frozen=True)
+class Workers:
+    """What of the cluster each task has, where it is not one CPU."""
+
+    num_cpus: float = 1
+    num_gpus: float = 0
+    concurrency: int | None = None
+    """How many at once, at most; None: as many as there is room for."""
+    stay: bool = False
+    """Processes that stay for the whole work (actors), each with a kernel of its own: for one that is costly to build."""
+
+
+def map_fragments(kernel: Callable[[T], R], items: Sequence[T], *, inline: bool, on: Workers = Workers()) -> list[R]:
     """`kernel` of each item, in the order of the items; a task an item, where items (by their `size` in bytes) are not tiny and many.
 
     What the kernel raises arrives as itself where it is raypipe's own, and otherwise as DataError with the item's path, the function and
@@ -30,7 +42,7 @@ def map_fragments(kernel: Callable[[T], R], items: Sequence[T], *, inline: bool)
     if inline or not items:
         return [_value(outcome) for item in items for outcome in piece([item])]
     results: list[Any] = [None] * len(items)
-    for done in _by_ray(piece, items):
+    for done in _by_ray(piece, items, on):
         for index, outcome in enumerate(done.outcomes, done.first):
             results[index] = _value(outcome)
     return results
@@ -97,11 +109,16 @@ def _told(error: Exception) -> str:
     return f"{last.name} raised {what}\n  {last.filename}, line {last.lineno}: {last.line}"
 
 
-def _by_ray(attempt: _Attempt, items: Sequence[Any]) -> Iterator[_Done]:
+def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_Done]:
     import ray
     import ray.data
 
-    pieces = _pieces(items, num_cpus=int(ray.cluster_resources().get("CPU", 1)))
+    most = _most(on, ray.cluster_resources())
+    pieces = _pieces(items, num_cpus=max(1, most))
+
+    class Staying:
+        def __call__(self, row: dict[str, _Piece]) -> dict[str, _Done]:
+            return work(row)
 
     def work(row: dict[str, _Piece]) -> dict[str, _Done]:
         piece = row["item"]
@@ -109,9 +126,31 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any]) -> Iterator[_Done]:
         return {"item": _Done(piece.first, [lost] if lost else attempt(piece.items))}
 
     # A block a task: more rows in one would run one after another.
-    dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces)).map(work)
+    dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
+    if on.stay:
+        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(most, len(pieces))))
+        dataset = dataset.map(cast(Any, Staying), compute=pool, **_share(on))
+    elif on != Workers():
+        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(on.concurrency), **_share(on))
+    else:
+        dataset = dataset.map(work)
     for row in dataset.iter_rows():
         yield row["item"]
+
+
+def _most(on: Workers, resources: Mapping[str, float]) -> int:
+    """How many tasks of that share run at once. ClusterError where not one does: Ray would wait for ever."""
+    room = [on.concurrency] if on.concurrency else []
+    for name, share in (("CPU", on.num_cpus), ("GPU", on.num_gpus)):
+        there = resources.get(name, 0)
+        if share and there < share:
+            raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there:g} in all")
+        room += [int(there / share)] if share else []
+    return min(room, default=1)
+
+
+def _share(on: Workers) -> dict[str, Any]:
+    return {"num_cpus": on.num_cpus} | ({"num_gpus": on.num_gpus} if on.num_gpus else {})
 
 
 def _lost_worker(items: Sequence[Any]) -> _Outcome | None:

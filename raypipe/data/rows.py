@@ -13,14 +13,17 @@ from raypipe.core.errors import DataError
 from raypipe.core.step import Work
 from raypipe.core.store import Store
 from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.function.fault import placed
 from raypipe.data.map import map_fragments
+from raypipe.data.reconcile import reconciled
 from raypipe.data.types import type_name
 
 FRAGMENT_ROWS = 500_000
 """Rows of a fragment where a step decides: 37 MB at 12 columns, and its kernel a few times that."""
 
 RowFunction = Callable[[pa.Table], "tuple[pa.Table, Json]"]
-"""Rows in, rows out, and what is to be known of them (counts, say). It travels to a task."""
+"""Rows in, rows out, and what is to be known of them: None, or a mapping, whose `dropped` says how many are not among those that come out.
+It travels to a task."""
 
 
 @dataclass(frozen=True)
@@ -93,8 +96,12 @@ class _Rewrite:
     columns: Sequence[str] | None
 
     def __call__(self, item: Item) -> _Result:
-        table, note = self.function(read_fragment(self.store, item.fragment, self.columns))
-        return _Result(write_fragment(self.store, fragment_path(self.path, item.number), table), table.schema, note)
+        rows = read_fragment(self.store, item.fragment, self.columns)
+        with placed(item.path, range(1, rows.num_rows + 1)):
+            table, note = self.function(rows)
+        fragment = write_fragment(self.store, fragment_path(self.path, item.number), table)
+        reconciled(item.path, item.fragment.num_live, fragment.num_rows, dropped=(note or {}).get("dropped", 0))
+        return _Result(fragment, table.schema, note)
 
 
 def _differs(a: pa.Schema, b: pa.Schema) -> str:

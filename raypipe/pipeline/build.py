@@ -27,7 +27,7 @@ def build_step(node: Node, search: Sequence[Path]) -> Any:
         from raypipe.steps.function import FunctionStep
 
         edges = {p.name: p.resolved or p.annotation for p in found.parameters if p.name in node.refs}
-        return FunctionStep(node.target, settings, edges, _recorded(node.target, search))
+        return FunctionStep(node.target, settings, edges, _recorded(node.target, search), found.gives)
     return _imported(node.target, search)(**settings, **node.refs)
 
 
@@ -42,8 +42,7 @@ def component(value: Json, search: Sequence[Path]) -> Any:
     target = value["_target_"]
     settings = {k: component(v, search) for k, v in value.items() if k != "_target_"}
     if not target.startswith("raypipe."):
-        found = shape(target, search)
-        return UserCode(target, settings, _recorded(target, search), found.takes, found.gives, found.kind == "class")
+        return UserCode(target, settings, _recorded(target, search), shape(target, search))
     try:
         return own_class(target)(**settings)
     except (TypeError, ValueError) as error:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
 
 from raypipe.code.form import ARROW, Form
+from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.data.function.fault import FunctionError, Rows, narrowed, raised
@@ -23,9 +24,39 @@ def to_form(form: Form, table: pa.Table) -> Any:
     return _TO[form.kind](table)
 
 
-def from_form(form: Form, made: Any, given: Any, table: pa.Table) -> pa.Table:
-    """What a function returned, as a table; `given` is what it got of that library, from `table`. DataError where it is none."""
-    return _FROM[form.kind](made, given, table)
+Origins = Sequence[tuple[Form, Any, pa.Table]]
+"""What a function was given: form, value, and the table that it came from."""
+
+
+def from_form(form: Form, made: Any, origins: Origins) -> pa.Table:
+    """What a function returned, as a table; columns that are `origins`' own keep their types. DataError where it is no such thing."""
+    if form.kind == "arrow":
+        return _from_arrow(made)
+    if form.kind == "pandas":
+        return from_pandas(made)
+    kinds = ("numpy",) if form.kind == "numpy" else ("polars", "lazy")
+    own = [(given, table) for taken, given, table in origins if taken.kind in kinds]
+    return from_numpy(made, own) if form.kind == "numpy" else from_polars(made, own)
+
+
+@dataclass(frozen=True)
+class Code:
+    """The function or class as it travels to a task: its recorded source, and how it is called."""
+
+    target: str
+    recorded: Json
+    settings: Mapping[str, Json]
+    takes: Form = ARROW
+    gives: Form = ARROW
+
+    def load(self) -> Callee:
+        """FunctionError where its module raises."""
+        callee = Callee(self.target, _not_loaded, self.settings, self.takes, self.gives)
+        return replace(callee, function=callee.tell(UserCode(self.target, {}, self.recorded).load))
+
+
+def _not_loaded(*args: Any, **kwargs: Any) -> Any:
+    raise AssertionError("the code is loaded first")
 
 
 @dataclass(frozen=True)
@@ -55,11 +86,6 @@ class Callee:
             raise FunctionError(raised(self.title, cause), rows) from cause
         return self._taken(made, table)
 
-    def whole(self, tables: Mapping[str, pa.Table], forms: Mapping[str, Form]) -> Any:
-        """Calls a function with several tables, each in its form, by name. What it raises is told without rows."""
-        given = {name: self._given(forms[name], table) for name, table in tables.items()}
-        return self.tell(lambda: self.function(**given, **self.settings))
-
     def tell(self, run: Callable[[], Any]) -> Any:
         """What `run`, code of the user's, returns; FunctionError with its line where it raises."""
         try:
@@ -81,10 +107,6 @@ class Callee:
             shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
             raise FunctionError(raised(f"the constructor of class {self.target} ({shown})", error)) from error
 
-    @property
-    def _is_one_library(self) -> bool:
-        return self.takes.kind == self.gives.kind or {self.takes.kind, self.gives.kind} == {"polars", "lazy"}
-
     def _called(self, table: pa.Table) -> tuple[Any, Any]:
         ready = self._ready
         given = self._given(self.takes, table)
@@ -101,16 +123,16 @@ class Callee:
         try:
             return to_form(form, table)
         except DataError as error:
-            raise FunctionError(f"{self.title} takes {form}: {error}", Rows(0, table.num_rows)) from error
+            raise FunctionError(f"{self.title} takes {form}: {error}", Rows.all_of(table)) from error
 
     def _taken(self, made: tuple[Any, Any], table: pa.Table) -> pa.Table:
         try:
-            return from_form(self.gives, made[1], made[0] if self._is_one_library else None, table)
+            return from_form(self.gives, made[1], [(self.takes, made[0], table)])
         except DataError as error:
-            raise FunctionError(f"{self.title} {error}", Rows(0, table.num_rows)) from error
+            raise FunctionError(f"{self.title} {error}", Rows.all_of(table)) from error
 
 
-def _from_arrow(made: Any, given: Any, table: pa.Table) -> pa.Table:
+def _from_arrow(made: Any) -> pa.Table:
     if not isinstance(made, pa.Table):
         raise DataError(f"returned {type(made).__name__}, expected a pyarrow.Table")
     names = made.column_names
@@ -125,11 +147,4 @@ _TO: Mapping[str, Callable[[pa.Table], Any]] = {
     "pandas": to_pandas,
     "polars": to_polars,
     "lazy": to_lazy,
-}
-_FROM: Mapping[str, Callable[[Any, Any, pa.Table], pa.Table]] = {
-    "arrow": _from_arrow,
-    "numpy": from_numpy,
-    "pandas": from_pandas,
-    "polars": from_polars,
-    "lazy": from_polars,
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -22,17 +22,20 @@ SEARCH_S = 30.0
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows that a function was given when it failed."""
+    """The rows that a function was given when it failed, counted from 1."""
 
     first: int
-    count: int
+    last: int
     file: str = ""
     shown: str = ""
     """The values, where it is one row."""
 
+    @classmethod
+    def all_of(cls, table: pa.Table) -> Rows:
+        return cls(1, table.num_rows)
+
     def __str__(self) -> str:
-        last = self.first + self.count - 1
-        rows = f"row {self.first:,}" if self.count == 1 else f"rows {self.first:,} to {last:,}"
+        rows = f"row {self.first:,}" if self.first == self.last else f"rows {self.first:,} to {self.last:,}"
         return f"{rows}{f' of {self.file}' if self.file else ''}{f': {self.shown}' if self.shown else ''}"
 
 
@@ -50,25 +53,21 @@ class FunctionError(DataError):
         """The same with a name in front."""
         return FunctionError(f"{name}: {self.text}", self.rows)
 
-    def placed(self, file: str, first: int = 0, kept: pa.Array | pa.ChunkedArray | None = None) -> FunctionError:
-        """The same where the rows are those of a file from `first` on, or of those the ones that `kept` is true for; nothing changes where
-        a file is named already."""
-        if self.rows is None or self.rows.file:
+    def placed(self, file: str, numbers: Sequence[int] | np.ndarray) -> FunctionError:
+        """The same with the rows as they are numbered in their file; nothing changes where a file is named already."""
+        rows = self.rows
+        if rows is None or rows.file or rows.last < rows.first:
             return self
-        start, end = self.rows.first, self.rows.first + self.rows.count - 1
-        if kept is not None:
-            positions = np.flatnonzero(np.asarray(kept))
-            start, end = int(positions[start]), int(positions[end])
-        return FunctionError(self.text, replace(self.rows, file=file, first=start + first, count=end - start + 1))
+        return FunctionError(self.text, replace(rows, file=file, first=int(numbers[rows.first - 1]), last=int(numbers[rows.last - 1])))
 
 
 @contextmanager
-def placed(file: str, first: int = 0, kept: pa.Array | pa.ChunkedArray | None = None) -> Iterator[None]:
-    """What a function does wrong inside the block was with rows of this file: those from `first` on, of them what `kept` is true for."""
+def placed(file: str, numbers: Sequence[int] | np.ndarray) -> Iterator[None]:
+    """What a function does wrong inside the block was with rows that have these numbers, from 1, in this file."""
     try:
         yield
     except FunctionError as error:
-        raise error.placed(file, first, kept) from error.__cause__
+        raise error.placed(file, numbers) from error.__cause__
 
 
 def raised(title: str, error: BaseException) -> str:
@@ -97,7 +96,7 @@ def narrowed(call: Callable[[pa.Table], Any], table: pa.Table, error: Exception,
                 break
         else:
             break  # it takes rows of both halves
-    return Rows(first, count, shown=shown(table, first) if count == 1 else ""), error
+    return Rows(first + 1, first + count, shown=shown(table, first) if count == 1 else ""), error
 
 
 def shown(table: pa.Table, row: int) -> str:

@@ -13,7 +13,7 @@ got keeps the column's type.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -28,11 +28,11 @@ def to_numpy(table: pa.Table) -> dict[str, np.ndarray]:
     return {name: _read_only(_array(name, table.column(name))) for name in table.column_names}
 
 
-def from_numpy(made: Any, given: Mapping[str, np.ndarray] | None, table: pa.Table) -> pa.Table:
-    """What a function made of `given` (None: something else), which came from `table`. DataError in words about a column that is none."""
+def from_numpy(made: Any, origins: Sequence[tuple[Mapping[str, np.ndarray], pa.Table]]) -> pa.Table:
+    """What a function made of `origins`, what it was given beside the tables that it came from. DataError about a column that is none."""
     if not isinstance(made, Mapping):
         raise DataError(f"returned {type(made).__name__}, expected dict[str, np.ndarray]")
-    columns = {name: _column(name, values, given or {}, table) for name, values in made.items()}
+    columns = {name: _column(name, values, origins) for name, values in made.items()}
     lengths = {name: len(column) for name, column in columns.items()}
     if len(set(lengths.values())) > 1:
         raise DataError(f"returned arrays of unlike lengths: {', '.join(f'{name} {length:,}' for name, length in lengths.items())}")
@@ -78,16 +78,18 @@ def _read_only(array: np.ndarray) -> np.ndarray:
     return view
 
 
-def _column(name: Any, values: Any, given: Mapping[str, np.ndarray], table: pa.Table) -> Any:
+def _column(name: Any, values: Any, origins: Sequence[tuple[Mapping[str, np.ndarray], pa.Table]]) -> Any:
     if not isinstance(name, str):
         raise DataError(f"returned a column named {name!r}; names are text")
-    if name in given and values is given[name]:
-        return table.column(name)
     if not isinstance(values, np.ndarray) or values.ndim == 0:
         found = "a single number" if isinstance(values, np.ndarray) else type(values).__name__
         raise DataError(f"returned column '{name}' as {found}, expected a numpy.ndarray with a value a row")
-    if name in given and _is_alike(values, given[name]):
-        return _as_before(name, values, table.schema.field(name).type)
+    for given, table in origins:
+        if name in given and values is given[name]:
+            return table.column(name)
+    for given, table in origins:
+        if name in given and _is_alike(values, given[name]):
+            return _as_before(name, values, table.schema.field(name).type)
     return _inferred(name, values)
 
 

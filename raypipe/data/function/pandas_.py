@@ -22,8 +22,8 @@ def to_pandas(table: pa.Table) -> Any:
     return table.to_pandas(types_mapper=pd.ArrowDtype)
 
 
-def from_pandas(made: Any, given: Any, table: pa.Table) -> pa.Table:
-    """What a function made of a frame that came from `table`. DataError in words about what is no table's column."""
+def from_pandas(made: Any) -> pa.Table:
+    """A frame that a function returned. DataError in words about what is no table's column."""
     import pandas as pd
 
     if not isinstance(made, pd.DataFrame):

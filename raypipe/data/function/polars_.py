@@ -7,6 +7,7 @@ given back its own. decimal256 it cannot hold.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -33,12 +34,16 @@ def to_lazy(table: pa.Table) -> Any:
     return to_polars(table).lazy()
 
 
-def from_polars(made: Any, given: Any, table: pa.Table) -> pa.Table:
-    """What a function made of a frame `given` (None: something else) that came from `table`."""
+def from_polars(made: Any, origins: Sequence[tuple[Any, pa.Table]]) -> pa.Table:
+    """What a function made of `origins`, the frames that it was given beside the tables that they came from."""
     pl = polars()
     if not isinstance(made, pl.DataFrame):
         raise DataError(f"returned {type(made).__name__}, expected a polars.DataFrame")
-    return _table(made, given.collect_schema() if given is not None else {}, table)
+    before = [(given.collect_schema(), table.schema) for given, table in origins]
+    columns = {series.name: _column(series, _own_type(series, before)) for series in made.iter_columns()}
+    if not columns:
+        return pa.table({"none": pa.nulls(made.height)}).select([])
+    return pa.table(columns)
 
 
 def collected(made: Any) -> Any:
@@ -49,14 +54,10 @@ def collected(made: Any) -> Any:
     return made.collect()
 
 
-def _table(made: Any, before: Any, table: pa.Table) -> pa.Table:
-    columns = {}
-    for series in made.iter_columns():
-        is_alike = series.name in table.column_names and before.get(series.name) == series.dtype
-        columns[series.name] = _column(series, table.schema.field(series.name).type if is_alike else None)
-    if not columns:
-        return pa.table({"none": pa.nulls(made.height)}).select([])
-    return pa.table(columns)
+def _own_type(series: Any, before: Sequence[tuple[Any, pa.Schema]]) -> pa.DataType | None:
+    """Arrow's type of the column that it was, where Polars' is still what it was handed out with."""
+    found = (schema.field(series.name).type for types, schema in before if types.get(series.name) == series.dtype)
+    return next(found, None)
 
 
 def _column(series: Any, own: pa.DataType | None) -> Any:

@@ -49,8 +49,9 @@ class Function:
     @classmethod
     def of(cls, code: UserCode) -> Function:
         """As its annotations say; without any it is of Arrow tables."""
-        takes = _kind(code.takes) if code.takes else "arrow"
-        return cls(code.target, code.settings, form=takes, returns=_kind(code.gives) if code.gives else takes)
+        takes, gives = (code.shape.takes, code.shape.gives) if code.shape else ("", "")
+        form = _kind(takes) if takes else "arrow"
+        return cls(code.target, code.settings, form=form, returns=_kind(gives) if gives else form)
 
     def problems(self) -> list[str]:
         wrong = [(word, form) for word, form in (("takes", self.form), ("returns", self.returns)) if form not in ROW_FORMS]
@@ -75,7 +76,7 @@ class Function:
         """Columns as when it was fitted; DataError naming the function where they differ."""
         made = self.call(frame)
         expected = fields_from_json(fitted)
-        rows = Rows(0, _num_rows(frame))
+        rows = Rows(1, _num_rows(frame))
         _same_names(self.target, made, expected, rows)
         typed = {f.name: _typed(self.target, f, made[f.name], rows) for f in expected}
         return typed if self.takes is None else frame | typed
@@ -88,7 +89,7 @@ class Function:
             raise FunctionError(
                 f"function {self.target} returned {made.num_rows:,} rows for {table.num_rows:,}: in a transform it must be row-wise. "
                 "Filter rows by the step's `where`, or in a step of their own (raypipe.MapBatches with rows: any)",
-                Rows(0, table.num_rows),
+                Rows.all_of(table),
             )
         self._refuse_other_names(made.column_names)
         return to_frame(made)
@@ -140,12 +141,12 @@ class Function:
                 f"function {self.target} is not deterministic: column '{name}' of the same row was {batch} at the first call and "
                 f"{_shown(again, name, row)} at the next. What a cache keeps and an endpoint answers rests on equal answers: seed it from "
                 "the row, or draw where the model is trained",
-                Rows(row, 1),
+                Rows(row + 1, row + 1),
             )
         raise FunctionError(
             f"function {self.target} is not row-wise: column '{name}' of a row alone is {found}, of the same row in a batch {batch}. "
             "What is learnt from many rows belongs in a fitted transform",
-            Rows(row, 1),
+            Rows(row + 1, row + 1),
         )
 
 

@@ -73,7 +73,7 @@ def test_a_column_that_a_function_lets_be_comes_back_bit_for_bit(name: str, kind
         return
     given = to_form(Form(kind), table)
     made = given.collect() if kind == "lazy" else given
-    back = from_form(Form(kind), made, given, table)
+    back = from_form(Form(kind), made, [(Form(kind), given, table)])
     assert back.schema.equals(table.schema)
     assert repr(back.column(0).to_pylist()) == repr(table.column(0).to_pylist())
 
@@ -153,7 +153,7 @@ def writes(batch):
 
 
 BAD = [
-    ("arrow", lambda t: None, "function m.f returned NoneType, expected a pyarrow.Table. In rows 0 to 2"),
+    ("arrow", lambda t: None, "function m.f returned NoneType, expected a pyarrow.Table. In rows 1 to 3"),
     ("numpy", lambda b: [1], "returned list, expected dict"),
     ("numpy", lambda b: {"a": np.zeros(3), "b": np.zeros(2)}, "returned arrays of unlike lengths: a 3, b 2"),
     ("numpy", lambda b: {"a": 1.0}, "returned column 'a' as float, expected a numpy.ndarray with a value a row"),

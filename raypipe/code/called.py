@@ -1,0 +1,44 @@
+"""How a step calls code of the user's with rows: the forms that its annotations name, and what is wrong with that, told before it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from raypipe.code.form import ARROW, Form, Kind, expected, form_of
+from raypipe.code.recorded import UserCode
+from raypipe.core.errors import Problem, nearest
+
+
+def forms(code: UserCode) -> tuple[Form | None, Form | None]:
+    """What it takes and what it gives back: Arrow where nothing is annotated, the same as it takes where the return is not; None where the
+    annotation names no form."""
+    takes, gives = (code.shape.takes, code.shape.gives) if code.shape else ("", "")
+    taken = form_of(takes) if takes else ARROW
+    return taken, form_of(gives) if gives else taken
+
+
+def problems_of(where: str, code: UserCode, kinds: Sequence[Kind]) -> list[Problem]:
+    """Annotations that name none of these forms, and settings that are none of its arguments."""
+    if code.shape is None:
+        return []
+    words = (("takes", code.shape.takes), ("returns", code.shape.gives))
+    wrong = [
+        Problem(where, f"{code.target} {word} {annotation}; here that is one of: {expected(kinds)}.")
+        for (word, annotation), form in zip(words, forms(code), strict=True)
+        if form is None or form.streamed or form.kind not in kinds
+    ]
+    return wrong + _argument_problems(where, code)
+
+
+def _argument_problems(where: str, code: UserCode) -> list[Problem]:
+    assert code.shape is not None
+    parameters = code.shape.parameters if code.shape.kind == "class" else code.shape.parameters[1:]
+    names = [p.name for p in parameters]
+    found = []
+    for name in code.settings:
+        if name not in names and not code.shape.accepts_any:
+            found.append(Problem(f"{where}.{name}", f"unknown: {code.target} takes no '{name}'.{nearest(name, names)}"))
+    for parameter in parameters:
+        if parameter.required and parameter.name not in code.settings:
+            found.append(Problem(f"{where}.{parameter.name}", f"missing: {code.target} needs '{parameter.name}'."))
+    return found
