@@ -20,6 +20,7 @@ from raypipe.core import schema
 from raypipe.data.lake import attempts, catalog
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.needed import chunks, needed
+from raypipe.data.statistics.kept import profile_path
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
@@ -89,6 +90,7 @@ class _Found:
         """Rows of files that no snapshot of their table sees."""
         named = {row.path for row in catalog_rows if _is_seen(snapshots.get(row.table_id, []), row)}
         named |= _named_by_artifacts(connection, ledger)
+        named |= {profile_path(path) for path in named}
         gone = [row for row in self.gone if row.path in there and row.path not in named and not at_work(row.path)]
         self.of_tables = {row.path: row.number for row in gone}
         others = there.keys() - named - {row.path for row in catalog_rows}

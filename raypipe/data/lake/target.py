@@ -38,6 +38,8 @@ class Target:
     max_partitions: int = MAX_PARTITIONS
     before: str | None = None
     """The digest of the table's columns when this was settled; None where there was no table."""
+    profiles: bool = False
+    """Whether the profile of each fragment is written beside it."""
 
     @property
     def bare(self) -> pa.Schema:
@@ -73,9 +75,17 @@ class Target:
             between = folder(self.layout.partition_by, values)
             for start in range(0, part.num_rows, FRAGMENT_ROWS):
                 path = "/".join(filter(None, (folder_path, between, f"{name}-{len(made):03d}.parquet")))
-                fragment = write_fragment(store, path, part.slice(start, FRAGMENT_ROWS), self.schema)
+                some = part.slice(start, FRAGMENT_ROWS)
+                fragment = write_fragment(store, path, some, self.schema)
+                if self.profiles:
+                    self._profile(store, fragment, some)
                 made.append(replace(fragment, partition=tuple(zip(map(str, self.layout.partition_by), values, strict=True))))
         return made
+
+    def _profile(self, store: Store, fragment: Fragment, rows: pa.Table) -> None:
+        from raypipe.data.statistics.kept import write_profile
+
+        write_profile(store, fragment, rows, self.schema)
 
 
 def target(

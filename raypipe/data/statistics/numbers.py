@@ -120,11 +120,11 @@ def _counted(values: np.ndarray, weights: np.ndarray | None) -> Grouped | None:
     low, high = values.min(), values.max()
     if int(high) - int(low) >= COUNTED_RANGE:
         return None
-    counts = np.bincount((values - low).astype(np.int64) if low else values.astype(np.int64), weights)
+    # In 64 bits: the distance of two int8 is no int8.
+    wide = np.uint64 if values.dtype.kind == "u" else np.int64
+    counts = np.bincount((values.astype(wide, copy=False) - wide(low)).astype(np.int64), weights)
     places = np.flatnonzero(counts)
-    return Grouped(
-        (places + int(low)).astype(values.dtype) if low >= 0 else places.astype(values.dtype) + low, counts[places].astype(np.int64)
-    )
+    return Grouped((places.astype(wide) + wide(low)).astype(values.dtype), counts[places].astype(np.int64))
 
 
 def _weighted(values: np.ndarray, weights: np.ndarray) -> Grouped:

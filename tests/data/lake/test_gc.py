@@ -12,6 +12,7 @@ from raypipe.data.lake.gc import gc
 from raypipe.data.lake.restore import restore
 from raypipe.data.lake.upsert import append, upsert
 from raypipe.data.rows import write_rows
+from raypipe.data.statistics.kept import profile_table
 from raypipe.data.table import TableSchema
 
 
@@ -30,6 +31,11 @@ def paths(lake):
 
 def collect(lake, **how):
     return gc(lake.ledger, lake.store, **how)
+
+
+def profiled(lake):
+    artifact = lake.ledger.artifact(lake.newest().artifact)
+    return profile_table(lake.ledger, lake.store, artifact, inline=True)
 
 
 @pytest.fixture
@@ -161,3 +167,21 @@ def test_duckdb_is_told_of_a_missing_file_rather_than_given_fewer_rows(lake, ask
         from sqlalchemy import text
 
         assert connection.execute(text("select count(*) from ducklake_data_file where end_snapshot is not null")).scalar_one() == 1
+
+
+def test_a_profile_is_needed_as_long_as_its_file_and_garbage_beside_one_that_is_gone(lake):
+    for start in (0, 10):
+        put(lake, append, range(start, start + 10))
+    put(lake, upsert, [5], ["id"])
+    profiled(lake)
+    profiles = {path for path in paths(lake) if path.endswith(".profile")}
+    # One of a whole file, one of the rows that a delete file leaves, one of the upsert's.
+    assert len(profiles) == 3
+    assert collect(lake).listed == ()
+    lake.act(lambda work: compact(work, "t"))
+    end(lake, keep_last=1)
+    listed = {g.path for g in collect(lake).listed}
+    assert profiles <= listed
+    assert len(collect(lake, grace_s=0).deleted) == len(listed)
+    assert not {path for path in paths(lake) if path.endswith(".profile")}
+    assert profiled(lake)["id"].num_rows == 20
