@@ -72,6 +72,8 @@ class Work(Look):
     path: str = ""
     """A folder of this attempt's own, relative to the store's root: what it writes there nobody else writes."""
     fingerprint: str = ""
+    anew: bool = False
+    """Asked for anew: nothing that was made before is carried over."""
     inline: bool = False
     """True under `cluster=debug`: no Ray, everything in this process."""
     report: Callable[[str], None] = lambda text: None

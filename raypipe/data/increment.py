@@ -31,7 +31,7 @@ from raypipe.core import schema as ledger_schema
 from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.errors import Conflict, DataError, StoreError
 from raypipe.core.schema import canonical
-from raypipe.core.step import Commit, Made, Work
+from raypipe.core.step import Commit, Look, Made, Work
 from raypipe.data.fragment.conform import columns_digest, numbered
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import catalog
@@ -159,16 +159,17 @@ class Whole:
         return work.store.write(f"{work.path}/{BECAME}", _to_bytes(pa.table(columns).replace_schema_metadata(about)))
 
 
-def increment(work: Work, table: Table, depends: Json = None, edge: str = "table") -> Increment:
-    """What of `table`, the input by `edge` of the step that runs, is new since an earlier artifact of the step.
+def increment(work: Work, table: Table, depends: Json = None, but: Sequence[str] = ("inputs.table",)) -> Increment:
+    """What of `table` is new since an earlier artifact of the step that runs; everything, where it is asked for anew.
 
-    `depends`: what the step's rows depend on beyond its identity and the columns of its input.
+    `depends`: what the step's rows depend on beyond its identity and the columns of its input. `but`: what of the identity, by dotted
+    names, may have been another: the input's digest, and what `depends` covers.
     """
     columns = TableSchema.from_json(table.schema).meaning()["columns"]
     parts = fragments(work.ledger, table)
     start = Increment(parts, hashlib.sha256(canonical([columns, depends]).encode()).hexdigest())
     best = start
-    for artifact in _earlier(work, edge):
+    for artifact, _ in () if work.anew else earlier(work, but):
         found = _since(work, start, artifact)
         if len(found.carried) > len(best.carried) or not (best.carried or best.why):
             best = found
@@ -177,38 +178,57 @@ def increment(work: Work, table: Table, depends: Json = None, edge: str = "table
     return best
 
 
-def _earlier(work: Work, edge: str) -> Iterator[Table]:
-    """Artifacts of the step whose identity is that of the running one but for its input, the newest first."""
-    if not work.identity or "uncached" in work.identity:
+def earlier(look: Look, but: Sequence[str]) -> Iterator[tuple[Table, Json]]:
+    """Artifacts of the step whose identity differs in nothing but that, each with its identity, the newest first."""
+    if not look.identity or "uncached" in look.identity:
         return
     a = ledger_schema.artifacts
-    same = (a.c.project == work.project, a.c.pipeline == work.pipeline, a.c.step == work.step, a.c.kind == "Table")
-    with work.ledger.reading() as connection:
+    same = (a.c.project == look.project, a.c.pipeline == look.pipeline, a.c.step == look.step, a.c.kind == "Table")
+    with look.ledger.reading() as connection:
         rows = connection.execute(select(a.c.id, a.c.identity).where(*same).order_by(a.c.number.desc()).limit(ARTIFACTS)).all()
-    now = _but(work.identity, edge)
+    now = _less(look.identity, but)
     for row in rows:
-        if row.identity and _but(row.identity, edge) == now:
-            yield cast(Table, work.ledger.artifact(row.id))
+        if row.identity and _less(row.identity, but) == now:
+            yield cast(Table, look.ledger.artifact(row.id)), row.identity
 
 
-def _but(identity: Mapping[str, Json], edge: str) -> str:
-    return canonical({**identity, "inputs": {**identity["inputs"], edge: None}})
+def unseen(store: Store, artifact: Artifact, parts: Sequence[Fragment]) -> tuple[list[Fragment], int]:
+    """Those of the fragments that were no input of the artifact, and how many of its inputs are not among them. DataError or StoreError
+    where that is not known."""
+    there = _read(store, artifact).places()
+    new = [fragment for fragment in parts if not _taken(there, fragment)]
+    return new, sum(map(len, there.values()))
 
 
-def _since(work: Work, start: Increment, earlier: Table) -> Increment:
+def _taken(there: dict[bytes, list[int]], fragment: Fragment) -> bool:
+    places = there.get(_digest(fragment))
+    return bool(places) and places.pop(0) is not None
+
+
+def _less(identity: Mapping[str, Json], names: Sequence[str]) -> str:
+    """The identity without what dotted names say, in its canonical form."""
+    left: dict[str, Json] = dict(identity)
+    for name in names:
+        first, _, rest = name.partition(".")
+        value = left.get(first)
+        left[first] = {k: v for k, v in value.items() if k != rest} if rest and isinstance(value, dict) else value if rest else None
+    return canonical(left)
+
+
+def _since(work: Work, start: Increment, artifact: Table) -> Increment:
     """What is carried over from that artifact."""
     try:
-        before = _read(work.store, earlier)
+        before = _read(work.store, artifact)
         if before.depends != start.depends:
             return replace(start, why="its columns, or what is computed of them, changed")
-        if (appended := _appended(work, start, earlier, before)) is not None:
+        if (appended := _appended(work, start, artifact, before)) is not None:
             return appended
-        return _kept(work, start, earlier, before)
+        return _kept(work, start, artifact, before)
     except (DataError, StoreError) as error:
         return replace(start, why=f"the earlier result cannot be carried over: {error}")
 
 
-def _appended(work: Work, start: Increment, earlier: Table, before: _Before) -> Increment | None:
+def _appended(work: Work, start: Increment, artifact: Table, before: _Before) -> Increment | None:
     """The increment where the input only grew, and the newest snapshot of the step's table is whole and has what the earlier input became.
 
     Where nothing is new, something else is (a split, say): then a snapshot is made that says so.
@@ -218,21 +238,21 @@ def _appended(work: Work, start: Increment, earlier: Table, before: _Before) -> 
         return None
     with work.ledger.reading() as connection:
         try:
-            newest = snapshots.latest(connection, work.project, earlier.name)
+            newest = snapshots.latest(connection, work.project, artifact.name)
         except DataError:  # another program has changed the table: it is started afresh
             return None
-        columns = columns_digest(numbered(TableSchema.from_json(earlier.schema).arrow))
+        columns = columns_digest(numbered(TableSchema.from_json(artifact.schema).arrow))
         if newest is None or newest.columns_digest != columns or newest.chain != chained("", before.outputs()):
             return None
         if not all(work.store.holds(file) for file in snapshots.files(connection, newest)):
             return None
     carried = {place: Became([o.hex() for o in before.output[place]], before.note(place)) for place in range(num)}
-    return replace(start, carried=carried, earlier=earlier, before=newest)
+    return replace(start, carried=carried, earlier=artifact, before=newest)
 
 
-def _kept(work: Work, start: Increment, earlier: Table, before: _Before) -> Increment:
+def _kept(work: Work, start: Increment, artifact: Table, before: _Before) -> Increment:
     """The increment where files of the earlier snapshot are named anew."""
-    places, files = before.places(), _by_digest(fragments(work.ledger, earlier))
+    places, files = before.places(), _by_digest(fragments(work.ledger, artifact))
     carried: dict[int, Became] = {}
     for place, fragment in enumerate(start.inputs):
         if then := places.get(_digest(fragment)):
@@ -243,7 +263,7 @@ def _kept(work: Work, start: Increment, earlier: Table, before: _Before) -> Incr
                 carried[place] = Became(digests, before.note(at), found)
     if not carried:
         return replace(start, why="none of them is as it was")
-    return replace(start, carried=carried, earlier=earlier, num_gone=sum(map(len, places.values())))
+    return replace(start, carried=carried, earlier=artifact, num_gone=sum(map(len, places.values())))
 
 
 def _by_digest(parts: Sequence[Fragment]) -> dict[str, list[Fragment]]:
@@ -290,18 +310,18 @@ def _read(store: Store, artifact: Artifact) -> _Before:
     return _Before(about["depends"], *columns)
 
 
-def _still_there(project: str, earlier: Table | None) -> list[Commit]:
+def _still_there(project: str, artifact: Table | None) -> list[Commit]:
     """The files of an earlier snapshot are kept as long as it is: should it have expired meanwhile, they may be gone soon."""
 
-    def commit(connection: Connection, artifact: str) -> None:
-        assert earlier is not None
+    def commit(connection: Connection, made: str) -> None:
+        assert artifact is not None
         catalog.lock(connection)
         try:
-            snapshots.find(connection, project, earlier.name, earlier.snapshot)
+            snapshots.find(connection, project, artifact.name, artifact.snapshot)
         except DataError as error:
             raise Conflict(str(error)) from error
 
-    return [commit] if earlier else []
+    return [commit] if artifact else []
 
 
 def _digest(fragment: Fragment) -> bytes:

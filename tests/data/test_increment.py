@@ -54,14 +54,14 @@ class House:
         return self._publish(work, self._made(work, whole))
 
     def _made(self, work: Work, whole: Whole) -> Made[Table]:
-        figures = {"odd": sum(note["odd"] for note in whole.notes)}
+        figures = {"odd": sum(note["dropped"] for note in whole.notes)}
         return whole.made(work, SQUARES, replace(TableSchema(whole.schema), label="y"), figures)
 
     def _square(self, rows: pa.Table) -> tuple[pa.Table, Any]:
         x = rows.column("x").to_pylist()
         self.seen.append(x)
         kept = [v for v in x if v % 2 == 0]
-        return pa.table({"x": kept, "y": [v * v for v in kept]}, schema=SQUARED), {"odd": len(x) - len(kept)}
+        return pa.table({"x": kept, "y": [v * v for v in kept]}, schema=SQUARED), {"dropped": len(x) - len(kept)}
 
     def _work(self, step: str, table: Table | None = None, settings: Any = None) -> Work:
         identity = {"settings": settings, "inputs": {"table": table.digest} if table else {}}
@@ -250,7 +250,7 @@ def test_files_of_a_snapshot_that_expired_meanwhile_are_not_named_anew(house):
 def test_new_rows_that_come_out_with_other_columns_are_refused(house):
     house.squares(house.source(A, B))
     with pytest.raises(DataError, match="the columns differ from those of the first fragment: 'y' int64 and string"):
-        house.squares(house.source(A, B, C), function=lambda rows: (pa.table({"x": [1], "y": ["no"]}), {"odd": 0}))
+        house.squares(house.source(A, B, C), function=lambda rows: (pa.table({"x": [1], "y": ["no"]}), {"dropped": 0}))
 
 
 def test_a_record_that_is_damaged_is_told_and_all_is_computed(house):
