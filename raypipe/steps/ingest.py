@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem
-from raypipe.core.step import Columns, Look, Made, Work
+from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Work
 from raypipe.data.ingest.policy import Policy
 
 if TYPE_CHECKING:
@@ -47,6 +47,9 @@ class Ingest:
     """Whether columns are widened where values no longer fit (int32 to int64, say). Otherwise they are refused by name."""
     fill_columns: bool = False
     """Whether columns that the rows lack are filled with their default, or null. Otherwise they are refused by name."""
+    profile: bool = field(default=False, metadata=NO_IDENTITY)
+    """Whether the statistics of each file are computed as it is written, for about the CPU of writing it; otherwise they are when
+    `raypipe tables profile` first asks for them, which reads it again."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
@@ -116,7 +119,8 @@ class Ingest:
 
         laid_out = layout(self.partition_by, self.sort_by) if self.partition_by or self.sort_by else None
         new_columns = NewColumns(self.add_columns, self.widen_columns, self.fill_columns)
-        return Order(self.source, self.table_of(work), self.contract, self.policy, layout=laid_out, new_columns=new_columns)
+        about = {"layout": laid_out, "new_columns": new_columns, "profile": self.profile}
+        return Order(self.source, self.table_of(work), self.contract, self.policy, **about)
 
     @property
     def policy(self) -> Policy:

@@ -55,6 +55,8 @@ class Order:
     """What the rows may change about the table's columns."""
     checks_files: bool = True
     """Whether it is looked first whether the store has lost files of the table."""
+    profile: bool = False
+    """Whether the fragments are profiled as they are written."""
 
 
 @dataclass(frozen=True)
@@ -190,7 +192,8 @@ def _target(work: Work, order: Order, base: Held, pieces: Sequence[Piece]) -> Ta
         for schema in itertools.islice(_schemas(order, pieces, stated), None if every else int(is_new)):
             types = grown(types, schema, NewColumns(add=True) if is_new and not every else allow)
     columns = pa.schema([pa.field(name, type_) for name, type_ in types.items()])
-    return target(work.ledger, base.snapshot, columns, layout=order.layout, new_columns=order.new_columns)
+    made = target(work.ledger, base.snapshot, columns, layout=order.layout, new_columns=order.new_columns)
+    return replace(made, profiles=order.profile)
 
 
 def _schemas(order: Order, pieces: Sequence[Piece], stated: dict[str, pa.DataType]) -> Iterator[pa.Schema]:
