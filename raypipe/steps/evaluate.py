@@ -100,6 +100,7 @@ class _Score:
     def __call__(self, fragment: Fragment) -> Sliced | None:
         from raypipe.bundle.bundle import load
         from raypipe.data.fragment.fragment import read_fragment
+        from raypipe.data.reconcile import reconciled
         from raypipe.data.split import columns, mask
         from raypipe.evaluate.slices import Sliced
 
@@ -112,5 +113,6 @@ class _Score:
         wanted = list(dict.fromkeys([*inputs, bundle.signature.label, *self.slices]))
         rows = read_fragment(self.store, fragment, wanted).filter(test)
         features = rows if self.transformed else bundle.transform(rows)
-        label = is_positive(rows.column(bundle.signature.label), bundle)
-        return Sliced.partial(rows, label, bundle.score(features), self.slices)
+        label, scores = is_positive(rows.column(bundle.signature.label), bundle), bundle.score(features)
+        reconciled(fragment.path, test.true_count, len(scores))
+        return Sliced.partial(rows, label, scores, self.slices)

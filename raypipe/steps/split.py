@@ -85,6 +85,7 @@ class Split:
         return table
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
+        from raypipe.data.reconcile import reconciled
         from raypipe.data.table import TableSchema, fragments, read_batches, restated
         from raypipe.data.tally import counted, tally_of
 
@@ -103,6 +104,7 @@ class Split:
 
             rule |= {"cuts": cuts(rule, pieces)}
             found = tally_of(rule, pieces())
+        reconciled(work.step, table.num_rows, sum(found.parts))
         self._refuse_empty(work, found.counts())
         for line in found.lines(rule):
             work.report(line)

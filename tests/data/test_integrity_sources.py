@@ -247,7 +247,7 @@ def test_one_bad_file_among_many_is_told_and_the_others_are_not_half_taken(landi
         landing.put(f"m{number:02d}", rows(10_000 + number * 50, 50))
     changed(landing.folder / "m07.parquet", hundred_bytes)
     told = landing.refused(cluster=raypipe.Local())
-    assert told.startswith("data/m07.parquet: cannot be read as Parquet: could not verify page integrity")
+    assert told.startswith("data/m07.parquet: cannot be read as Parquet: ")
     taken = landing.run(cluster=raypipe.Local(), on_bad="quarantine")["source"]
     assert (taken.figures["num_rows"], taken.figures["files_quarantined"]) == (3 * NUM_ROWS + 11 * 50, 1)
 

@@ -31,6 +31,7 @@ from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.strike import Struck
 from raypipe.data.lake.target import Target, target
 from raypipe.data.map import map_fragments
+from raypipe.data.reconcile import reconciled
 from raypipe.data.source.files import FilePiece
 from raypipe.data.source.piece import Bad, Batch, Limit, New, Piece, Source
 from raypipe.data.table import TableSchema, change_of, changed
@@ -117,6 +118,8 @@ class _Batch:
     def made(self, new: New) -> Intaken:
         taken, poison = self._parted()
         parts = [fragment for t in taken for fragment in t.fragments]
+        if taken:
+            self.work.report(_counted(self.order.table, taken))
         struck_rows = [self._rows_of(name) for name in self.again]
         struck = strike_rows(self.work, self.base.fragments, struck_rows) if struck_rows else NOTHING_STRUCK
         figures = _figures(taken, poison, struck) | self._judged(taken, struck)
@@ -230,12 +233,22 @@ def _figures(taken: Sequence[Taken], poison: Sequence[Bad], struck: Struck) -> d
         "new_pieces": len(taken),
         "rows_read": sum(t.num_read for t in taken),
         "rows_sampled": sum(t.num_sampled for t in taken),
-        "rows_dropped": sum(t.num_sampled - t.num_kept - t.num_breaches for t in taken),
+        "rows_dropped": sum(t.num_dropped for t in taken),
         "rows_quarantined": sum(t.num_breaches for t in taken),
         "rows_replaced": struck.num_rows,
         "records_quarantined": sum(t.num_bad for t in taken),
         "files_quarantined": len(poison),
     }
+
+
+def _counted(table: str, taken: Sequence[Taken]) -> str:
+    """What became of the rows of all pieces, in words."""
+    out = {
+        "not_sampled": sum(t.num_read - t.num_sampled for t in taken),
+        "dropped": sum(t.num_dropped for t in taken),
+        "quarantined": sum(t.num_breaches for t in taken),
+    }
+    return reconciled(f"table {table}", sum(t.num_read for t in taken), sum(t.num_kept for t in taken), **out)
 
 
 def _quarantined(figures: dict[str, Json], table: str) -> list[str]:

@@ -24,6 +24,7 @@ from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.ingest.quarantine import COLUMNS, rows_of
 from raypipe.data.lake.target import Target
+from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import FRAGMENT_ROWS
 from raypipe.data.source.files import FilePiece, is_whole
 from raypipe.data.source.piece import Bad, Batch, Piece, Source
@@ -45,6 +46,8 @@ class Taken:
     fragments: tuple[Fragment, ...] = ()
     num_read: int = 0
     num_sampled: int = 0
+    num_dropped: int = 0
+    """Rows that the contract drops."""
     findings: list[Json] = field(default_factory=list)
     problems: tuple[str, ...] = ()
     """What is wrong with the piece, a line each: told for all pieces at once."""
@@ -129,8 +132,10 @@ class Intake:
             num_sampled += rows.num_rows
             writer.add(judged.kept(rows, place))
         kept = writer.end()
-        about = (piece, kept, num_read, num_sampled, merge(judged.findings), (), tuple(bad), num_bad, beside.end())
-        return Taken(*about, breaches=judged.breaches.end(), refused=judged.refused(), marks=tuple(marks))
+        about = (piece, kept, num_read, num_sampled, judged.num_dropped, merge(judged.findings), (), tuple(bad), num_bad, beside.end())
+        taken = Taken(*about, breaches=judged.breaches.end(), refused=judged.refused(), marks=tuple(marks))
+        reconciled(piece.name, num_sampled, taken.num_kept, dropped=taken.num_dropped, quarantined=taken.num_breaches)
+        return taken
 
     def _writer(self, name: str, target: Target) -> _Writer:
         return _Writer(self.store, self.path, name, target)
@@ -205,6 +210,7 @@ class _Judged:
     def __init__(self, intake: Intake, name: str, piece: str):
         self._intake, self._name = intake, name
         self.findings: list[list[Json]] = []
+        self.num_dropped = 0
         self.breaches = _Writer(intake.store, intake.path, f"{name}-breaches", intake.breaches or intake.target)
         self._refused: list[pa.Table] = []
 
@@ -214,6 +220,7 @@ class _Judged:
             return rows
         found = examine(self._intake.contract, rows, place, self._intake.others)
         self.findings.append(found.findings)
+        self.num_dropped += len(found.mask) - int(found.mask.sum()) - found.num_quarantined
         if found.quarantined is not None:
             self.breaches.add(found.quarantined)
         if found.refused is not None and sum(r.num_rows for r in self._refused) < NUM_REFUSED:

@@ -12,15 +12,18 @@ from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.fragment.positions import Deletes, read_positions, write_deletes
 from raypipe.data.ingest.progress import Rows
 from raypipe.data.lake.strike import Struck
+from raypipe.data.reconcile import reconciled
 
 
 def strike_rows(work: Work, fragments: Sequence[Fragment], rows: Sequence[Rows]) -> Struck:
     """What is left of the files without these rows, which do not overlap; files that lose all their rows end."""
+    found = 0
     ended: list[Fragment] = []
     deletes: list[tuple[Fragment, Deletes]] = []
     for number, fragment in enumerate(fragments):
         struck = list(_inside(fragment, rows))
         num_struck = sum(len(part) for part in struck)
+        found += num_struck
         if num_struck and num_struck == fragment.num_live:
             ended.append(fragment)
         elif num_struck:
@@ -29,7 +32,8 @@ def strike_rows(work: Work, fragments: Sequence[Fragment], rows: Sequence[Rows])
             positions = np.union1d(gone, np.concatenate([live[part.start : part.stop] for part in struck]))
             path = f"{work.path}/replaced-{number:05d}.parquet"
             deletes.append((fragment, write_deletes(work.store, path, fragment.path, positions)))
-    return Struck(ended, deletes, sum(r.num for r in rows))
+    reconciled("rows that are replaced", sum(r.num for r in rows), found)
+    return Struck(ended, deletes, found)
 
 
 def after_strike(fragments: Sequence[Fragment], struck: Struck) -> list[Fragment]:

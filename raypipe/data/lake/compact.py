@@ -14,6 +14,7 @@ from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragme
 from raypipe.data.lake import schemas
 from raypipe.data.lake.current import change_made, operation, require
 from raypipe.data.map import map_fragments
+from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import FRAGMENT_ROWS, fragment_path
 from raypipe.data.table import TableSchema
 
@@ -119,4 +120,5 @@ class _Join:
     def __call__(self, group: _Group) -> Fragment:
         rows = pa.concat_tables([read_fragment(self.store, fragment) for fragment in group.fragments])
         made = write_fragment(self.store, fragment_path(self.path, group.number), rows, self.schema)
+        reconciled(group.path, group.num_live, made.num_rows)
         return replace(made, place=group.fragments[0].place, partition=group.fragments[0].partition)

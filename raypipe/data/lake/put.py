@@ -18,6 +18,7 @@ from raypipe.data.lake.evolve import NewColumns
 from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.target import Target, target
 from raypipe.data.map import map_fragments
+from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item
 from raypipe.data.table import TableSchema, fragments, latest
 
@@ -56,6 +57,7 @@ def put(work: Work, table: Table, into: str, how: Manners) -> Made[Table]:
     to = target(work.ledger, there, schema.arrow, layout=how.layout, new_columns=how.new_columns)
     items = [Item(number, fragment) for number, fragment in enumerate(fragments(work.ledger, table))]
     new = [fragment for part in map_fragments(_Copy(work.store, work.path, to), items, inline=work.inline) for fragment in part]
+    work.report(reconciled(f"table {into}", table.num_rows, sum(fragment.num_rows for fragment in new)))
     return _changed(work, into, how, replace(schema, arrow=to.bare), new, to)
 
 

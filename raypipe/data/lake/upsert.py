@@ -15,6 +15,7 @@ from raypipe.data.lake.keys import Keys, keys_of, refuse_bad_keys
 from raypipe.data.lake.snapshot import Snapshot
 from raypipe.data.lake.strike import Struck, strike
 from raypipe.data.lake.target import Target
+from raypipe.data.reconcile import reconciled
 from raypipe.data.table import TableSchema, change_of, changed, latest, read_fragments
 
 
@@ -78,4 +79,6 @@ def _said(name: str, before: Snapshot | None, to: Target | None) -> dict[str, An
 def _batch(work: Work, schema: TableSchema, new: Sequence[Fragment], columns: Sequence[str]) -> pa.Table:
     """The columns of the new rows that say which of the old ones they are about; those that are not there are told later."""
     named = [name for name in dict.fromkeys(columns) if name in schema.arrow.names]
-    return read_fragments(work.store, new, pa.schema([schema.arrow.field(name) for name in named]))
+    batch = read_fragments(work.store, new, pa.schema([schema.arrow.field(name) for name in named]))
+    reconciled("keys of the new rows", sum(fragment.num_live for fragment in new), batch.num_rows)
+    return batch

@@ -17,6 +17,7 @@ from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge
 from raypipe.data.fragment.fragment import Fragment, Span, read_spans, write_fragment, write_pieces
+from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item, fragment_path
 from raypipe.data.transform.where import Where
 
@@ -97,6 +98,8 @@ class Apply:
         count = _Count(item.fragment)
         rows = self._made(item.fragment, count)
         fragment = write_pieces(self.store, path, rows) if is_large(item.fragment) else write_fragment(self.store, path, next(rows))
+        if self.where is None:
+            reconciled(item.path, item.fragment.num_live, item.fragment.num_live - count.left_out)
         return Done(fragment, count.schema, count.note(fragment.num_rows), *count.beside(self.store, path))
 
     def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
@@ -165,9 +168,8 @@ class _Count:
     def note(self, num_kept: int) -> Json:
         """DataError where rows were lost on the way."""
         counts = {"rows": self.fragment.num_live, "left_out": self.left_out, "dropped": self.dropped, "quarantined": self.quarantined}
-        lost = self.fragment.num_live - self.left_out - self.dropped - self.quarantined - num_kept
-        if lost:
-            raise DataError(f"{self.fragment.path}: {lost:,} of {self.fragment.num_live:,} rows are neither written nor counted: {counts}")
+        out = {what: counts[what] for what in ("left_out", "dropped", "quarantined")}
+        reconciled(self.fragment.path, self.fragment.num_live, num_kept, **out)
         return counts | {"findings": merge(self.findings)}
 
     def beside(self, store: Store, path: str) -> tuple[Fragment | None, Fragment | None]:

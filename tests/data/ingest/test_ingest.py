@@ -330,7 +330,7 @@ class Whole:
 def test_positions_go_on_where_the_last_commit_ended(work):
     first = run(work, Counter(25), None)
     assert numbers(work, first) == list(range(25))
-    assert work.lines == ["25 new"]
+    assert work.lines == ["25 new", "25 rows read, 25 written"]
     second = run(work, Counter(31), None)
     assert (numbers(work, second), second.figures["new_pieces"]) == (list(range(31)), 1)
     assert run(work, Counter(31), None).snapshot == second.snapshot
@@ -369,7 +369,7 @@ def test_through_ray_it_is_the_same(work, ray_cluster):
     assert numbers(work, by_ray) == [0, 1, 2, 3, 4]
     assert by_ray.snapshot != inline.snapshot
     put(work, "5.parquet", [-1])
-    assert told(replace(work, inline=False)) == "column 'n': 1 of 1 rows below 0 (first: data/5.parquet row 1: -1)"
+    assert told(replace(work, inline=False)).startswith("column 'n': 1 of 1 rows below 0 (first: data/5.parquet row 1: -1)\n")
 
 
 POLICY = Policy("replace", "keep", "skip", "quarantine")
