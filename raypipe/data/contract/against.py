@@ -82,8 +82,9 @@ class Against:
 NOTHING = Against()
 
 
-def against(work: Work, contract: Contract) -> Against:
-    """The columns that the contract references, read once. DataError with every one that is not there or of another type."""
+def against(work: Work, contract: Contract, tables: Store | None = None) -> Against:
+    """The columns that the contract references, read once. DataError with every one that is not there or of another type.
+    `tables`: where the tables lie, if not where the work writes."""
     found, problems = {}, []
     for name, column in contract.columns.items():
         if column.references is None:
@@ -96,7 +97,7 @@ def against(work: Work, contract: Contract) -> Against:
         raise DataError("\n".join(problems))
     made = {}
     for number, (name, (values, parts)) in enumerate(found.items()):
-        kernel = _Keys(work.store, f"{work.path}/references/{number}", values.column)
+        kernel = _Keys(work.store, tables or work.store, f"{work.path}/references/{number}", values.column)
         paths = map_fragments(kernel, [Item(n, part) for n, part in enumerate(parts)], inline=work.inline or len(parts) == 1)
         made[name] = replace(values, paths=tuple(paths))
     return Against(work.store, made)
@@ -149,13 +150,14 @@ class _Keys:
     """A fragment -> the path of the sorted different keys of its column. It travels to a task."""
 
     store: Store
+    tables: Store
     path: str
     column: str
 
     def __call__(self, item: Item) -> str:
         import numpy as np
 
-        found = np.unique(keys(read_fragment(self.store, item.fragment, [self.column]).column(self.column)))
+        found = np.unique(keys(read_fragment(self.tables, item.fragment, [self.column]).column(self.column)))
         path = f"{self.path}-{item.number:05d}.keys"
         self.store.write(path, found.astype("<u8").tobytes())
         return path

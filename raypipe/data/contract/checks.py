@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,24 @@ def missing(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     return None
 
 
+def _beyond(values: pa.ChunkedArray, limit: Any, compare: Any, whole: Any) -> Any:
+    """A comparison with null is null, with NaN false: what is missing breaks `nulls` only."""
+    if not pa.types.is_integer(values.type) or isinstance(limit, str):
+        return compare(values, bound(limit, values.type))
+    if not math.isfinite(limit):
+        return None if (limit > 0) == (compare is _compute.greater) else missing_or(values, True)
+    # Arrow compares integers with floats by way of float64, and refuses those above 2^53.
+    try:
+        return compare(values, pa.scalar(whole(limit), values.type))
+    except (pa.ArrowInvalid, OverflowError):
+        return None if (limit > 0) == (compare is _compute.greater) else missing_or(values, True)
+
+
+def missing_or(values: pa.ChunkedArray, value: bool) -> Any:
+    """`value` wherever there is one."""
+    return _compute.if_else(_compute.is_valid(values), value, pa.scalar(None, pa.bool_()))
+
+
 def _not_allowed(limits: Sequence[Any], values: pa.ChunkedArray) -> Any:
     if is_text(values.type) or pa.types.is_integer(values.type):
         allowed = pa.array([bound(limit, values.type).as_py() for limit in limits], values.type)
@@ -82,9 +101,8 @@ def whole(pattern: str) -> str:
 
 _BREAKS: dict[str, Any] = {
     "nulls": lambda _, values: missing(values),
-    # A comparison with null is null, with NaN false: what is missing breaks `nulls` only.
-    "min": lambda limit, values: _compute.less(values, bound(limit, values.type)),
-    "max": lambda limit, values: _compute.greater(values, bound(limit, values.type)),
+    "min": lambda limit, values: _beyond(values, limit, _compute.less, math.ceil),
+    "max": lambda limit, values: _beyond(values, limit, _compute.greater, math.floor),
     "allowed": _not_allowed,
     "pattern": _not_matching,
     "min_length": lambda limit, values: _compute.less(_compute.utf8_length(values), limit),

@@ -16,11 +16,11 @@ from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.distances import distances
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import finding, is_measured, merge, passed, refusals, tolerated, words
+from raypipe.data.contract.origin import Numbered, OfTable, Origin
 from raypipe.data.contract.refused import kept_to_look_at
 from raypipe.data.contract.unique import repeated
-from raypipe.data.fragment.fragment import Fragment, read_row_groups, write_fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.map import map_fragments
-from raypipe.data.rows import Item
 from raypipe.data.table import fragments
 
 if TYPE_CHECKING:
@@ -40,10 +40,10 @@ def findings_of(work: Work, contract: Contract, table: Table, now: Callable[[], 
     if written and written["digest"] == contract.digest() and written.get("against", {}) == others.to_json():
         rules, refused = [rule for rule in written["rules"] if rule["rule"] not in ("min_rows", "max_rows")], []
     else:
-        parts = fragments(work.ledger, table)
-        seen = examined(work, contract, parts, others)
-        rules, refused = [*seen.rules, *_of_table(work, contract, parts, {})], seen.refused
-    rules = judgement(contract, [*rules, *_sizes(work, contract, table.num_rows)], now())
+        origins = [OfTable(work.store, part) for part in fragments(work.ledger, table)]
+        seen = examined(work, contract, origins, others)
+        rules, refused = [*seen.rules, *of_table(work, contract, origins, table.num_rows)], seen.refused
+    rules = judgement(contract, [*rules, *sizes(work, contract, table.num_rows)], now())
     refuse(work, table.name, rules, refused)
     told = [words(rule) for rule in rules if (not rule["passed"] if is_measured(rule) else rule["figure"])]
     summary = told or [f"{len(rules)} rules, none broken"]
@@ -99,19 +99,28 @@ def judged(
     """
     earlier = stays.rules(contract)
     if earlier is None and _judges_shares(contract):
-        earlier = examined(work, contract, stays.fragments(), others).rules
+        earlier = examined(work, contract, [OfTable(work.store, part) for part in stays.fragments()], others).rules
     needs_all = contract.unique_sets or any(c.distance for c in contract.columns.values())
     whole = [*stays.fragments(), *new.fragments] if needs_all else []
-    names = {f.path: new.names.get(f.path, "rows taken before") for f in whole}
+    origins = [OfTable(work.store, f, new.names.get(f.path, "rows taken before")) for f in whole]
     num_rows = stays.num_rows + sum(f.num_live for f in new.fragments)
-    found = [*merge([earlier or [], *new.findings]), *_of_table(work, contract, whole, names), *_sizes(work, contract, num_rows)]
+    found = [*merge([earlier or [], *new.findings]), *of_table(work, contract, origins, num_rows), *sizes(work, contract, num_rows)]
     rules = judgement(contract, found, now())
-    refuse(work, table, [rule for rule in rules if rule["rule"] != "freshness"], new.refused)
-    for text in tolerated(judgement(contract, [*merge(new.findings), *(rule for rule in rules if rule["rule"] in _TABLE_ONLY)], now())):
+    told = _of_batch(contract, rules, merge(new.findings), now())
+    refuse(work, table, [rule for rule in told if rule["rule"] != "freshness"], new.refused)
+    for text in tolerated(told):
         work.report(text)
     if earlier is None:
         return {}
     return {"contract": {"digest": contract.digest(), "rules": rules, "against": others.to_json()}}
+
+
+def _of_batch(
+    contract: Contract, rules: Sequence[dict[str, Json]], new: Sequence[Mapping[str, Json]], now: datetime
+) -> list[dict[str, Json]]:
+    """What is told of a batch: its own rows, but for shares, which are of the whole table."""
+    own = {(rule["column"], rule["rule"]): rule for rule in judgement(contract, new, now)}
+    return [rule if rule.get("at_most") or "newest" in rule else own.get((rule["column"], rule["rule"]), rule) for rule in rules]
 
 
 def judgement(contract: Contract, found: Sequence[Mapping[str, Json]], now: datetime) -> list[dict[str, Json]]:
@@ -131,17 +140,29 @@ def refuse(work: Work, table: str, rules: Sequence[Mapping[str, Json]], refused:
 
 @dataclass(frozen=True)
 class Seen:
-    """What a pass over fragments that are there has found."""
+    """What a pass over rows that are there has found."""
 
     rules: list[dict[str, Json]]
     refused: Sequence[Fragment] = ()
+    num_rows: int = 0
+    problems: Sequence[str] = ()
+    """Why some of them could not be looked at: a file that cannot be read, columns that do not fit."""
 
 
-def examined(work: Work, contract: Contract, parts: Sequence[Fragment], others: Against) -> Seen:
-    """Another look at what is written, by its row groups. DataError where the columns do not fit."""
+def examined(work: Work, contract: Contract, origins: Sequence[Origin], others: Against) -> Seen:
+    """Another look at rows that are there. DataError with every part that cannot be read or whose columns do not fit."""
+    seen = looked_at(work, contract, origins, others)
+    if seen.problems:
+        raise DataError("\n".join(seen.problems))
+    return seen
+
+
+def looked_at(work: Work, contract: Contract, origins: Sequence[Origin], others: Against) -> Seen:
+    """The same without an error."""
     kernel = _Examine(work.store, f"{work.path}/refused", contract, others)
-    done = map_fragments(kernel, [Item(n, part) for n, part in enumerate(parts)], inline=work.inline)
-    return Seen(merge([rules for rules, _ in done]), [fragment for _, fragment in done if fragment])
+    done = map_fragments(kernel, [Numbered(n, origin) for n, origin in enumerate(origins)], inline=work.inline)
+    rows, problems = sum(d.num_rows for d in done), [line for d in done for line in d.problems]
+    return Seen(merge([d.rules for d in done]), [part for d in done for part in d.refused], rows, problems)
 
 
 _TABLE_ONLY = ("unique", "distance", "min_rows", "max_rows")
@@ -154,11 +175,14 @@ def _judges_shares(contract: Contract) -> bool:
     return any(share is not None for pair in shares for share in pair)
 
 
-def _of_table(work: Work, contract: Contract, parts: Sequence[Fragment], names: Mapping[str, str]) -> list[dict[str, Json]]:
-    return [*repeated(work, contract, parts, names), *distances(work, contract, parts)]
+def of_table(
+    work: Work, contract: Contract, origins: Sequence[Origin], num_rows: int, tables: Store | None = None
+) -> list[dict[str, Json]]:
+    """What only the whole of the rows can break, but for their number. `tables`: where tables lie that it is measured against."""
+    return [*repeated(work, contract, origins, num_rows), *distances(work, contract, origins, num_rows, tables)]
 
 
-def _sizes(work: Work, contract: Contract, num_rows: int) -> list[dict[str, Json]]:
+def sizes(work: Work, contract: Contract, num_rows: int) -> list[dict[str, Json]]:
     about = {"figure": num_rows, "rows": num_rows, "examples": []}
     # A sample of a table need not be as large as the table.
     least = contract.min_rows if work.sample >= 1 else min(contract.min_rows, 1)
@@ -187,15 +211,16 @@ class _Examine:
     contract: Contract
     others: Against
 
-    def __call__(self, item: Item) -> tuple[list[dict[str, Json]], Fragment | None]:
-        import numpy as np
-
-        found, refused, first = [], None, 1
-        for group in read_row_groups(self.store, item.fragment):
-            rows = self.contract.fit(group)
-            seen = examine(self.contract, rows, Place(item.path, np.arange(first, first + rows.num_rows)), self.others)
-            first += rows.num_rows
-            found.append(seen.findings)
-            refused = seen.refused if refused is None else refused
+    def __call__(self, item: Numbered) -> Seen:
+        found, refused, num_rows = [], None, 0
+        try:
+            for batch, numbers in item.origin.batches():
+                seen = examine(self.contract, self.contract.fit(batch), Place(item.path, numbers), self.others)
+                num_rows += batch.num_rows
+                found.append(seen.findings)
+                refused = seen.refused if refused is None else refused
+        except DataError as error:
+            lines = str(error).splitlines()
+            return Seen([], problems=[line if line.startswith(f"{item.path}:") else f"{item.path}: {line}" for line in lines])
         path = f"{self.path}-{item.number:05d}.parquet"
-        return merge(found), write_fragment(self.store, path, refused) if refused else None
+        return Seen(merge(found), [write_fragment(self.store, path, refused)] if refused else [], num_rows)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +12,8 @@ from raypipe.core.step import Work
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.findings import NUM_EXAMPLES, finding, shown
 from raypipe.data.contract.hashed import keys_of_rows
-from raypipe.data.fragment.fragment import Fragment, read_fragment
+from raypipe.data.contract.origin import Numbered, Origin
 from raypipe.data.map import map_fragments
-from raypipe.data.rows import Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -27,19 +26,18 @@ MOST_SUSPECTS = 4_096
 """Keys that come twice and are proved by their values; where there are more, a range is not proved."""
 
 
-def repeated(work: Work, contract: Contract, fragments: Sequence[Fragment], names: Mapping[str, str]) -> list[dict[str, Json]]:
-    """A finding for each set of columns that the contract wants unique, over all the fragments of a table.
+def repeated(work: Work, contract: Contract, origins: Sequence[Origin], num_rows: int) -> list[dict[str, Json]]:
+    """A finding for each set of columns that the contract wants unique, over all the rows of a table.
 
-    `names` says under which name a fragment is told (the file that it was made of); its own path where there is none. A first pass writes
-    the sorted 64-bit keys of each fragment, a second one goes through them range by range; what comes twice is proved by its values, so
-    that a table is never refused for two values that have one key. A row that lacks a value is not counted.
+    A first pass writes the sorted 64-bit keys of each fragment, a second one goes through them range by range; what comes twice is proved
+    by its values, so that a table is never refused for two values that have one key. A row that lacks a value is not counted.
     """
     made = []
     for number, columns in enumerate(contract.unique_sets):
-        found = _Search(work, columns, fragments, f"{work.path}/unique-{number}").found(names)
+        found = _Search(work, columns, origins, num_rows, f"{work.path}/unique-{number}").found()
         column = contract.columns[columns[0]] if len(columns) == 1 and contract.columns[columns[0]].unique else None
         about = finding(", ".join(columns), "unique", None, column.breach("unique") if column else "fail", 0.0)
-        made.append(about | found | {"rows": sum(fragment.num_live for fragment in fragments)})
+        made.append(about | found | {"rows": num_rows})
     return made
 
 
@@ -47,14 +45,14 @@ def repeated(work: Work, contract: Contract, fragments: Sequence[Fragment], name
 class _Search:
     work: Work
     columns: tuple[str, ...]
-    fragments: Sequence[Fragment]
+    origins: Sequence[Origin]
+    num_rows: int
     path: str
 
-    def found(self, names: Mapping[str, str]) -> dict[str, Json]:
+    def found(self) -> dict[str, Json]:
         store, inline = self.work.store, self.work.inline
-        num_rows = sum(f.num_live for f in self.fragments)
-        num_ranges = max(1, -(-num_rows // RANGE_ROWS))
-        items = [Item(n, fragment) for n, fragment in enumerate(self.fragments)]
+        num_ranges = max(1, -(-self.num_rows // RANGE_ROWS))
+        items = [Numbered(n, origin) for n, origin in enumerate(self.origins)]
         slices = map_fragments(_Keys(store, self.columns, self.path, num_ranges), items, inline=inline)
         ranges = [_Range(n, tuple(s.of(n) for s in slices)) for n in range(num_ranges)]
         states = map_fragments(_Twice(store), ranges, inline=inline or num_ranges == 1)
@@ -64,8 +62,8 @@ class _Search:
         if not figure:
             return {"figure": 0, "examples": []}
         suspects = frozenset(itertools.chain(*(part.repeats.keys for part in slices), *(repeats.keys for repeats in states)))
-        places = map_fragments(_Values(store, self.columns, suspects), items, inline=inline)
-        proved, examples = _proved(places, [(names.get(f.path), f.path) for f in self.fragments])
+        places = map_fragments(_Values(self.columns, suspects), items, inline=inline)
+        proved, examples = _proved(places, self.origins)
         return {"figure": proved if figure <= MOST_SUSPECTS else figure, "examples": examples}
 
 
@@ -99,10 +97,11 @@ class _Keys:
     path: str
     num_ranges: int
 
-    def __call__(self, item: Item) -> _Slices:
+    def __call__(self, item: Numbered) -> _Slices:
         import numpy as np
 
-        found, repeats = _once(keys_of_rows(read_fragment(self.store, item.fragment, list(self.columns)))[1])
+        pieces = [keys_of_rows(rows)[1] for rows, _ in item.origin.batches(self.columns)]
+        found, repeats = _once(np.concatenate([np.zeros(0, np.uint64), *pieces]))
         bounds = np.array([(number * 2**64) // self.num_ranges for number in range(1, self.num_ranges)], dtype=np.uint64)
         ends = (*np.searchsorted(found, bounds).tolist(), len(found))
         path = f"{self.path}-{item.number:05d}.keys"
@@ -139,21 +138,19 @@ class _Twice:
 class _Values:
     """A fragment -> row numbers and values of those of its rows whose keys are suspect, as many as a proof may need."""
 
-    store: Store
     columns: tuple[str, ...]
     suspects: frozenset[int]
 
-    def __call__(self, item: Item) -> list[_Placed]:
+    def __call__(self, item: Numbered) -> list[_Placed]:
         import numpy as np
 
-        table = read_fragment(self.store, item.fragment, list(self.columns))
-        at, found = keys_of_rows(table)
-        rows = at[np.isin(found, np.array(sorted(self.suspects), np.uint64))][: 2 * MOST_SUSPECTS]
-        scalars = [[table.column(name)[row] for name in self.columns] for row in rows.tolist()]
-        return [
-            (int(row) + 1, tuple(v.as_py() for v in values), tuple(shown(v) for v in values))
-            for row, values in zip(rows.tolist(), scalars, strict=True)
-        ]
+        wanted, made = np.array(sorted(self.suspects), np.uint64), []
+        for table, numbers in item.origin.batches(self.columns):
+            at, found = keys_of_rows(table)
+            for row in at[np.isin(found, wanted)][: 2 * MOST_SUSPECTS - len(made)].tolist():
+                values = [table.column(name)[row] for name in self.columns]
+                made.append((int(numbers[row]), tuple(v.as_py() for v in values), tuple(shown(v) for v in values)))
+        return made
 
 
 _Placed = tuple[int, tuple[Any, ...], tuple[Json, ...]]
@@ -168,16 +165,15 @@ def _once(found: np.ndarray) -> tuple[np.ndarray, _Repeats]:
     return different, _Repeats(len(found) - len(different), tuple(different[counts > 1][:MOST_SUSPECTS].tolist()))
 
 
-def _proved(places: Sequence[Sequence[_Placed]], files: Sequence[tuple[str | None, str]]) -> tuple[int, list[Json]]:
+def _proved(places: Sequence[Sequence[_Placed]], origins: Sequence[Origin]) -> tuple[int, list[Json]]:
     """The rows that have values which came before, and the first of them."""
     seen: set[Any] = set()
     figure, examples = 0, []
-    for (name, path), part in zip(files, places, strict=True):
+    for origin, part in zip(origins, places, strict=True):
         for row, values, told in part:
             if values in seen:
                 figure += 1
                 value = told[0] if len(told) == 1 else ", ".join(map(str, told))
-                # The number of a row in its fragment is not that in the file that it came from.
-                examples.append({"file": name or path, "row": None if name else row, "value": value})
+                examples.append({"file": origin.name, "row": row if origin.tells_rows else None, "value": value})
             seen.add(values)
     return figure, examples[:NUM_EXAMPLES]

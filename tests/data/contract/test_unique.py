@@ -8,6 +8,7 @@ from raypipe.data.contract import unique
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.findings import words
 from raypipe.data.contract.hashed import keys
+from raypipe.data.contract.origin import OfTable
 from raypipe.data.contract.unique import repeated
 from raypipe.data.fragment.fragment import write_fragment
 
@@ -18,7 +19,8 @@ def find(store, ledger, tmp_path):
 
     def found(contract, *parts, names=True):
         fragments = [write_fragment(store, f"t/{n}.parquet", pa.table(part)) for n, part in enumerate(parts)]
-        (finding,) = repeated(work, contract, fragments, {f.path: f"{n}.csv" for n, f in enumerate(fragments)} if names else {})
+        origins = [OfTable(store, f, f"{n}.csv" if names else None) for n, f in enumerate(fragments)]
+        (finding,) = repeated(work, contract, origins, sum(f.num_rows for f in fragments))
         return finding
 
     return found
@@ -94,4 +96,4 @@ def test_zero_has_no_sign():
 
 def test_a_contract_without_unique_columns_reads_nothing(store, ledger, tmp_path):
     work = Work(ledger.project, tmp_path, "p", "s", ledger, store)
-    assert repeated(work, Contract({"id": Column("string")}), [], {}) == []
+    assert repeated(work, Contract({"id": Column("string")}), [], 0) == []
