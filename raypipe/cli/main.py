@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import signal
 import sys
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from raypipe.core.errors import ConfigError, RaypipeError, nearest
@@ -24,19 +26,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.print_help()
         return 0
     options.overrides = _overrides(parser, options, rest)
-    signal.signal(signal.SIGTERM, _terminated)
     try:
-        return options.verb(options)
+        with stopped_cleanly():
+            return options.verb(options)
     except RaypipeError as error:
         print(_words(error, options), file=sys.stderr)
         return error.exit_code
-    except KeyboardInterrupt:
-        print("interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr)
-        return 130
     except BrokenPipeError:
         # The reader of our output has gone: nothing to tell it, and nothing left to flush into the pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+
+
+@contextlib.contextmanager
+def stopped_cleanly() -> Iterator[None]:
+    """SIGINT ends the block with exit code 130, SIGTERM with 143, and a word about what to do then."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit) as stop:
+        code = stop.code if isinstance(stop, SystemExit) else 130
+        if code not in (130, 143):
+            raise
+        print("interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr, flush=True)
+        if any(thread.name.startswith("step ") for thread in threading.enumerate()):
+            # A step that does not end would run on inside of libraries while the interpreter is taken down below it: that crashes.
+            sys.stdout.flush()
+            os._exit(code)
+        sys.exit(code)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
@@ -83,6 +100,8 @@ OPTIONS = (
     "--limit",
     "--all",
     "--output",
+    "--out",
+    "--contract",
     "--key",
     "--code",
     "--force",
@@ -191,6 +210,7 @@ def _table_verbs(verbs: argparse._SubParsersAction, words: Sequence[str]) -> Non
     if "tables" in words:  # a dozen parsers that no other verb should pay for
         of = tables.add_subparsers(metavar="WHAT")
         _table_looks(of)
+        _table_contracts(of)
         _table_changes(of)
 
 
@@ -215,6 +235,18 @@ def _table_looks(of: argparse._SubParsersAction) -> None:
     sql.add_argument("text", help='e.g. "select origin, count(*) from flights.source group by origin"; a snapshot: from "flights.source@5"')
     sql.add_argument("--limit", type=int, default=40, help="how many rows are shown (default: 40)")
     sql.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first rows are shown")
+
+
+def _table_contracts(of: argparse._SubParsersAction) -> None:
+    rows = "files (a file, folder, pattern or URL; Parquet, CSV or JSON lines) or a table: NAME, NAME@SNAPSHOT, NAME@TAG, NAME@TIME"
+    infer = _verb(of, "infer", "contracts", "infer", "write a contract to start from, as rows are: types, ranges, sets, uniqueness")
+    infer.add_argument("rows", help=rows)
+    infer.add_argument("--out", metavar="FILE", help="the YAML file to write, e.g. conf/contract/flights.yaml; otherwise it is shown")
+    infer.add_argument("--force", action="store_true", help="replace a file that is there")
+    validate = _verb(of, "validate", "contracts", "validate", "hold rows to a contract, without a pipeline; exit code 3 where it is broken")
+    validate.add_argument("rows", help=rows)
+    validate.add_argument("--contract", metavar="FILE", help="the contract's YAML; without it: what a table's own contract has found")
+    validate.add_argument("-o", "--output", metavar="FILE", help="a Parquet file for the first rows that break it, with their reasons")
 
 
 def _table_changes(of: argparse._SubParsersAction) -> None:

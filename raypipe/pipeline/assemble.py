@@ -12,7 +12,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.edge import edges_of, kind_problems
-from raypipe.pipeline.execution import execution_problems, executions
+from raypipe.pipeline.execution import execution_problems, executions, ignored_problems
 from raypipe.pipeline.graph import edge_problems
 from raypipe.pipeline.node import Node, Pipeline
 
@@ -43,6 +43,7 @@ def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     problems += more
     problems += execution_problems(values.get("execution"), list(raw))
     nodes = {name: _node(raw[name], found, raw, search) for name, found in shapes.items()}
+    problems += ignored_problems(values.get("execution"), shapes)
     how = {} if problems else executions(values.get("execution"), list(nodes))
     nodes |= {name: replace(nodes[name], after=Condition(e.when).reads) for name, e in how.items() if e.when}
     if not problems:

@@ -99,9 +99,8 @@ class Condition:
 def _wrong(node: ast.expr) -> str:
     if isinstance(node, ast.Constant) and isinstance(node.value, (int, float, str, bool, type(None))):
         return ""
-    path = _path(node)
-    if path != ():
-        return "" if len(path) > 1 else f"'{path[0]}' alone says nothing: name a figure of the step, as in {path[0]}.passed."
+    for step in _path(node)[:1]:
+        return "" if _path(node)[1:] else f"'{step}' alone says nothing: name a figure of the step, as in {step}.passed."
     inner = {
         ast.BoolOp: lambda n: n.values,
         ast.UnaryOp: lambda n: [n.operand] if isinstance(n.op, (ast.Not, ast.USub)) else None,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any
 
 from raypipe.code.annotation import misfit
+from raypipe.code.shape import Shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
 from raypipe.pipeline.condition import Condition
@@ -107,6 +108,20 @@ def execution_problems(written: Any, names: list[str]) -> list[Problem]:
     if not isinstance(written, Mapping):
         return [Problem("execution", "expected a mapping of steps to their options, e.g. execution: {train: {retries: 2}}.")]
     return [p for step, options in written.items() for p in _step_problems(str(step), options, names)]
+
+
+def ignored_problems(written: Any, shapes: Mapping[str, Shape]) -> list[Problem]:
+    """What `cache: {ignore: [...]}` names that the step has not; of options that have no other problem."""
+    problems = []
+    for step, options in (written or {}).items() if isinstance(written, Mapping) else ():
+        cache = options.get("cache") if isinstance(options, Mapping) else None
+        found = shapes.get(str(step))
+        for name in cache.get("ignore", ()) if isinstance(cache, Mapping) and found and not found.accepts_any else ():
+            valid = [*(p.name for p in found.parameters), "code", "versions"] if found else []
+            if str(name).partition(".")[0] not in valid:
+                what = f"{found.canonical.rpartition('.')[2]} has no setting or edge '{name}'.{nearest(str(name), valid)}" if found else ""
+                problems.append(Problem(f"execution.{step}.cache.ignore", what))
+    return problems
 
 
 def _step_problems(step: str, options: Any, names: list[str]) -> Iterator[Problem]:
