@@ -17,7 +17,6 @@ in the order of the input, which has that digest as well.
 from __future__ import annotations
 
 import hashlib
-import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +31,7 @@ from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.errors import Conflict, DataError, StoreError
 from raypipe.core.schema import canonical
 from raypipe.core.step import Commit, Look, Made, Work
+from raypipe.data.became import Became, Record, digest, read, write
 from raypipe.data.fragment.conform import columns_digest, numbered
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import catalog
@@ -44,23 +44,8 @@ from raypipe.data.table import TableSchema, fragments, made
 if TYPE_CHECKING:
     from raypipe.core.store import Store
 
-BECAME = "became.arrow"
-"""Among the artifact's files: what each fragment of the input became. 70 bytes a fragment, and what was noted of it."""
-FORMAT = 1
 ARTIFACTS = 8
 """Earlier artifacts of the step that are looked at, the newest first: one that a run on a sample made may stand before the one wanted."""
-
-
-@dataclass(frozen=True)
-class Became:
-    """What one fragment of the input became."""
-
-    digests: Sequence[str]
-    """Of the bytes of the fragments of the output: none, one or several."""
-    note: Json = None
-    """What the step knows of it, as JSON: counts, say, that add up."""
-    fragments: Sequence[Fragment] = ()
-    """Those fragments; empty where they stay in the table as they are."""
 
 
 @dataclass(frozen=True)
@@ -135,7 +120,25 @@ class Whole:
     def _in_order(self) -> list[Became]:
         return [self.became[place] for place in range(len(self.increment.inputs))]
 
-    def made(self, work: Work, name: str, schema: TableSchema, figures: dict[str, Json] | None = None) -> Made[Table]:
+    @property
+    def num_rows(self) -> int:
+        """Of the output."""
+        before = self.increment.before
+        return sum(f.num_live for b in self.became.values() for f in b.fragments) + (before.num_rows if before else 0)
+
+    @property
+    def computed(self) -> list[tuple[Fragment, Became]]:
+        """What was new, each with what it became."""
+        return [(f, b) for place, (f, b) in enumerate(self.pairs) if place not in self.increment.carried]
+
+    @property
+    def pairs(self) -> list[tuple[Fragment, Became]]:
+        """Each fragment of the input with what it became."""
+        return list(zip(self.increment.inputs, self._in_order, strict=True))
+
+    def made(
+        self, work: Work, name: str, schema: TableSchema, figures: dict[str, Json] | None = None, commits: Sequence[Commit] = ()
+    ) -> Made[Table]:
         """The step's table, to be published: an append where that does, else an overwrite that keeps files.
 
         The figures get `fragments_computed` and `rows_computed` of the input."""
@@ -143,34 +146,31 @@ class Whole:
         figures = {**(figures or {}), **about}
         added = [fragment for became in self._in_order for fragment in became.fragments]
         if (before := self.increment.before) is not None:
-            result = made(work, name, schema, added, mode="append", before=before, figures=figures)
+            result = made(work, name, schema, added, mode="append", before=before, figures=figures, commits=commits)
         else:
             there = _still_there(work.project, self.increment.earlier)
-            result = made(work, name, schema, added, mode="overwrite", figures=figures, commits=there)
-        return replace(result, files=(*result.files, self._file(work)))
+            result = made(work, name, schema, added, mode="overwrite", figures=figures, commits=(*commits, *there))
+        return replace(result, files=(*result.files, self._record(work)))
 
-    def _file(self, work: Work) -> File:
-        columns = {
-            "input": pa.array([_digest(f) for f in self.increment.inputs], pa.binary(32)),
-            "output": pa.array([[bytes.fromhex(d) for d in b.digests] for b in self._in_order], pa.list_(pa.binary(32))),
-            "note": pa.array([None if b.note is None else canonical(b.note) for b in self._in_order], pa.string()),
-        }
-        about = {"format": str(FORMAT), "depends": self.increment.depends}
-        return work.store.write(f"{work.path}/{BECAME}", _to_bytes(pa.table(columns).replace_schema_metadata(about)))
+    def _record(self, work: Work) -> File:
+        return write(work.store, work.path, self.increment.depends, self.pairs)
 
 
-def increment(work: Work, table: Table, depends: Json = None, but: Sequence[str] = ("inputs.table",)) -> Increment:
+def increment(
+    work: Work, table: Table, depends: Json = None, but: Sequence[str] = ("inputs.table",), beside: str | None = None
+) -> Increment:
     """What of `table` is new since an earlier artifact of the step that runs; everything, where it is asked for anew.
 
     `depends`: what the step's rows depend on beyond its identity and the columns of its input. `but`: what of the identity, by dotted
-    names, may have been another: the input's digest, and what `depends` covers.
+    names, may have been another: the input's digest, and what `depends` covers. `beside`: a table beside the step's own, of what it keeps
+    out; the note of a fragment of which something is there has the digest of that file as `beside`.
     """
     columns = TableSchema.from_json(table.schema).meaning()["columns"]
     parts = fragments(work.ledger, table)
     start = Increment(parts, hashlib.sha256(canonical([columns, depends]).encode()).hexdigest())
     best = start
     for artifact, _ in () if work.anew else earlier(work, but):
-        found = _since(work, start, artifact)
+        found = _since(work, start, artifact, beside)
         if len(found.carried) > len(best.carried) or not (best.carried or best.why):
             best = found
         if len(best.carried) * 2 > len(parts):
@@ -178,14 +178,14 @@ def increment(work: Work, table: Table, depends: Json = None, but: Sequence[str]
     return best
 
 
-def earlier(look: Look, but: Sequence[str]) -> Iterator[tuple[Table, Json]]:
+def earlier(look: Look, but: Sequence[str], limit: int = ARTIFACTS) -> Iterator[tuple[Table, Json]]:
     """Artifacts of the step whose identity differs in nothing but that, each with its identity, the newest first."""
     if not look.identity or "uncached" in look.identity:
         return
     a = ledger_schema.artifacts
     same = (a.c.project == look.project, a.c.pipeline == look.pipeline, a.c.step == look.step, a.c.kind == "Table")
     with look.ledger.reading() as connection:
-        rows = connection.execute(select(a.c.id, a.c.identity).where(*same).order_by(a.c.number.desc()).limit(ARTIFACTS)).all()
+        rows = connection.execute(select(a.c.id, a.c.identity).where(*same).order_by(a.c.number.desc()).limit(limit)).all()
     now = _less(look.identity, but)
     for row in rows:
         if row.identity and _less(row.identity, but) == now:
@@ -195,13 +195,13 @@ def earlier(look: Look, but: Sequence[str]) -> Iterator[tuple[Table, Json]]:
 def unseen(store: Store, artifact: Artifact, parts: Sequence[Fragment]) -> tuple[list[Fragment], int]:
     """Those of the fragments that were no input of the artifact, and how many of its inputs are not among them. DataError or StoreError
     where that is not known."""
-    there = _read(store, artifact).places()
+    there = read(store, artifact).places()
     new = [fragment for fragment in parts if not _taken(there, fragment)]
     return new, sum(map(len, there.values()))
 
 
 def _taken(there: dict[bytes, list[int]], fragment: Fragment) -> bool:
-    places = there.get(_digest(fragment))
+    places = there.get(digest(fragment))
     return bool(places) and places.pop(0) is not None
 
 
@@ -215,26 +215,27 @@ def _less(identity: Mapping[str, Json], names: Sequence[str]) -> str:
     return canonical(left)
 
 
-def _since(work: Work, start: Increment, artifact: Table) -> Increment:
+def _since(work: Work, start: Increment, artifact: Table, beside: str | None) -> Increment:
     """What is carried over from that artifact."""
     try:
-        before = _read(work.store, artifact)
+        before = read(work.store, artifact)
         if before.depends != start.depends:
             return replace(start, why="its columns, or what is computed of them, changed")
-        if (appended := _appended(work, start, artifact, before)) is not None:
-            return appended
-        return _kept(work, start, artifact, before)
+        appended = _appended(work, start, artifact, before, beside)
+        return _kept(work, start, artifact, before, beside) if appended is None else appended
     except (DataError, StoreError) as error:
         return replace(start, why=f"the earlier result cannot be carried over: {error}")
 
 
-def _appended(work: Work, start: Increment, artifact: Table, before: _Before) -> Increment | None:
+def _appended(work: Work, start: Increment, artifact: Table, before: Record, beside: str | None) -> Increment | None:
     """The increment where the input only grew, and the newest snapshot of the step's table is whole and has what the earlier input became.
 
     Where nothing is new, something else is (a split, say): then a snapshot is made that says so.
     """
     num = len(before.inputs)
-    if len(start.inputs) <= num or [_digest(f) for f in start.inputs[:num]] != before.inputs:
+    if len(start.inputs) <= num or [digest(f) for f in start.inputs[:num]] != before.inputs:
+        return None
+    if beside is not None and not _stands(work, beside, [note["beside"] for note in before.all_notes() if "beside" in note]):
         return None
     with work.ledger.reading() as connection:
         try:
@@ -250,17 +251,27 @@ def _appended(work: Work, start: Increment, artifact: Table, before: _Before) ->
     return replace(start, carried=carried, earlier=artifact, before=newest)
 
 
-def _kept(work: Work, start: Increment, artifact: Table, before: _Before) -> Increment:
-    """The increment where files of the earlier snapshot are named anew."""
+def _stands(work: Work, table: str, digests: Sequence[str]) -> bool:
+    """Whether a table has just those files."""
+    with work.ledger.reading() as connection:
+        newest = snapshots.latest(connection, work.project, table)
+    return (newest.chain if newest else "") == chained("", digests)
+
+
+def _kept(work: Work, start: Increment, artifact: Table, before: Record, beside: str | None) -> Increment:
+    """The increment where files of the earlier snapshot are named anew. The table beside is written anew then: what has rows there is
+    computed again."""
     places, files = before.places(), _by_digest(fragments(work.ledger, artifact))
     carried: dict[int, Became] = {}
     for place, fragment in enumerate(start.inputs):
-        if then := places.get(_digest(fragment)):
+        if then := places.get(digest(fragment)):
             at = then.pop(0)
-            digests = [output.hex() for output in before.output[at]]
+            digests, note = [output.hex() for output in before.output[at]], before.note(at)
+            if beside is not None and "beside" in note:
+                continue
             found = [files[digest].pop(0) for digest in digests if files.get(digest)]
             if len(found) == len(digests) and all(work.store.holds(File(f.path, f.size, f.sha256)) for f in found):
-                carried[place] = Became(digests, before.note(at), found)
+                carried[place] = Became(digests, note, found)
     if not carried:
         return replace(start, why="none of them is as it was")
     return replace(start, carried=carried, earlier=artifact, num_gone=sum(map(len, places.values())))
@@ -272,42 +283,6 @@ def _by_digest(parts: Sequence[Fragment]) -> dict[str, list[Fragment]]:
     for fragment in parts:
         found[fragment.sha256].append(fragment)
     return found
-
-
-@dataclass(frozen=True)
-class _Before:
-    """What lies with an earlier artifact, of each fragment of its input."""
-
-    depends: str
-    inputs: list[bytes]
-    output: list[list[bytes]]
-    notes: list[str | None]
-
-    def note(self, place: int) -> Json:
-        note = self.notes[place]
-        return None if note is None else json.loads(note)
-
-    def outputs(self) -> list[str]:
-        return [digest.hex() for digests in self.output for digest in digests]
-
-    def places(self) -> dict[bytes, list[int]]:
-        """Each input with its places: a file's content may come twice."""
-        found: dict[bytes, list[int]] = defaultdict(list)
-        for place, digest in enumerate(self.inputs):
-            found[digest].append(place)
-        return found
-
-
-def _read(store: Store, artifact: Artifact) -> _Before:
-    file = next((f for f in artifact.files if f.path.rpartition("/")[2] == BECAME), None)
-    if file is None:
-        raise DataError("it was made before such was kept")
-    table = pa.ipc.open_file(pa.BufferReader(store.read(file))).read_all()
-    about = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-    if about.get("format") != str(FORMAT):
-        raise DataError(f"{file.path} has format {about.get('format')}, this raypipe reads {FORMAT}")
-    columns = [table.column(name).to_pylist() for name in ("input", "output", "note")]
-    return _Before(about["depends"], *columns)
 
 
 def _still_there(project: str, artifact: Table | None) -> list[Commit]:
@@ -322,19 +297,3 @@ def _still_there(project: str, artifact: Table | None) -> list[Commit]:
             raise Conflict(str(error)) from error
 
     return [commit] if artifact else []
-
-
-def _digest(fragment: Fragment) -> bytes:
-    """What a reader gets of it: its bytes, less its deleted rows, in the columns of its snapshot."""
-    said = [fragment.sha256, fragment.deletes.sha256 if fragment.deletes else "", fragment.columns]
-    sha256 = hashlib.sha256("\n".join(said).encode())
-    if fragment.as_now is not None:
-        sha256.update(fragment.as_now.serialize())
-    return sha256.digest()
-
-
-def _to_bytes(table: pa.Table) -> bytes:
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression="zstd")) as writer:
-        writer.write_table(table)
-    return sink.getvalue().to_pybytes()

@@ -15,8 +15,9 @@ from raypipe.core.errors import Conflict, DataError
 from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Made, Work
 from raypipe.core.store import Store
+from raypipe.data.became import BECAME
 from raypipe.data.fragment.fragment import Fragment, write_fragment
-from raypipe.data.increment import BECAME, Whole, increment
+from raypipe.data.increment import Whole, increment
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.expire import expire
