@@ -69,5 +69,5 @@ def dealt(monkeypatch: pytest.MonkeyPatch) -> None:
     from raypipe.data.shuffle import exchange, stages
 
     monkeypatch.setattr(stages, "SMALL_BYTES", -1)
-    monkeypatch.setattr(exchange, "BUCKET_BYTES", 512)
+    monkeypatch.setattr(exchange, "BUCKET_BYTES", 4096)
     monkeypatch.setattr(exchange, "PARTITION_BYTES", 8192)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from raypipe.core.errors import DataError
 from raypipe.core.step import Work
 from raypipe.data.expression import Expression
 from raypipe.data.fragment.conform import stacked
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.map import map_fragments
-from raypipe.data.shuffle.engine import as_columns, as_keys, connected, first_line, from_keys, partition_of, select
+from raypipe.data.shuffle.engine import as_columns, as_keys, column_types, from_keys, partition_of, select
 from raypipe.data.shuffle.exchange import Dealt, collect, deal, pieces
 from raypipe.data.shuffle.expression import columns_read, renamed, text, tree
 from raypipe.data.shuffle.merge import Halves, halves
@@ -30,7 +29,6 @@ from raypipe.data.shuffle.stages import (
     over_fragments,
     write_part,
 )
-from raypipe.data.types import type_name
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store
@@ -70,7 +68,8 @@ def grouping(schema: pa.Schema, by: Sequence[str], columns: Mapping[str, str], w
     inner = {name: f"k{by.index(name)}" if name in by else f"c{i}" for i, name in enumerate(used)}
     asked = Grouping(schema, tuple(by), dict(columns), where, inner=inner)
     empty = _inside(asked, _none(asked))
-    types = tuple(_type(asked, name, empty) for name in columns)
+    selected = {name: text(renamed(tree(sql), inner)) for name, sql in columns.items()}
+    types = column_types(selected, _by(asked), empty, {inside: name for name, inside in inner.items()}, columns)
     return Grouping(schema, asked.by, asked.columns, where, types, halves(list(columns.values()), inner, empty), inner)
 
 
@@ -196,19 +195,3 @@ def _finished(asked: Grouping, results: Sequence[str], rows: pa.Table, source: s
 def _ours(type_: str) -> str:
     """Sums of integers are int64, where DuckDB has 128 bits: one that does not fit is refused."""
     return {"HUGEINT": "BIGINT", "UHUGEINT": "UBIGINT"}.get(type_, type_)
-
-
-def _type(asked: Grouping, name: str, empty: pa.Table) -> str:
-    import duckdb
-
-    sql = text(renamed(tree(asked.columns[name]), asked.inner))
-    with connected() as connection:
-        connection.register("rows", empty)
-        try:
-            return str(connection.sql(f"select {sql} as x from rows {_by(asked)}").types[0])
-        except duckdb.Error as error:
-            types = ", ".join(f"{column} {type_name(asked.schema.field(column).type)}" for column in asked.inner)
-            told = first_line(error)
-            for column, inside in asked.inner.items():
-                told = told.replace(f'"{inside}"', f'"{column}"')
-            raise DataError(f"column '{name}': '{asked.columns[name]}' cannot be computed of {types}: {told}") from None

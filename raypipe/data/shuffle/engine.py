@@ -87,6 +87,29 @@ def partition_of(keys: pa.Table, num_buckets: int, types: Mapping[str, str] | No
     return select(sql, {"keys": keys}, "the keys cannot be hashed").column("bucket").to_numpy()
 
 
+def column_types(
+    selected: Mapping[str, str], rest: str, empty: pa.Table, shown: Mapping[str, str], written: Mapping[str, str]
+) -> tuple[str, ...]:
+    """DuckDB's types of expressions over a table without rows; `rest` stands behind `from rows`.
+
+    DataError where one does not fit: with the expression as it was `written`, and names from inside as they are `shown` to a person.
+    """
+    import duckdb
+
+    types = []
+    with connected() as connection:
+        connection.register("rows", empty)
+        for name, sql in selected.items():
+            try:
+                types.append(str(connection.sql(f"select {sql} as x from rows {rest}").types[0]))
+            except duckdb.Error as error:
+                told = first_line(error)
+                for inside, column in shown.items():
+                    told = told.replace(f'"{inside}"', f'"{column}"')
+                raise DataError(f"column '{name}': '{written[name]}' cannot be computed: {told}") from None
+    return tuple(types)
+
+
 def first_line(error: Exception) -> str:
     lines = [line for line in str(error).splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

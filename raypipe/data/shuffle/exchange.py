@@ -155,6 +155,20 @@ def partitions(sizes: np.ndarray) -> list[tuple[int, int]]:
     return [*made, (first, len(sizes))]
 
 
+def by_bytes(dealt: Sequence[Dealt]) -> list[tuple[Dealt, ...]]:
+    """Files in their order, put together up to PARTITION_BYTES."""
+    made: list[tuple[Dealt, ...]] = []
+    filled = 0
+    for part in dealt:
+        size = int(part.sizes.sum())
+        if not made or filled + size > PARTITION_BYTES:
+            made.append(())
+            filled = 0
+        made[-1] = (*made[-1], part)
+        filled += size
+    return made or [()]
+
+
 def estimated_bytes(fragments: Sequence[Fragment], schema: pa.Schema) -> int:
     """What rows of these columns take in memory, about: text and lists are taken for 32 bytes a value."""
     width = sum(type_.bit_width / 8 if _has_width(type_) else 32 for type_ in schema.types)

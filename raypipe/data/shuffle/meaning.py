@@ -25,6 +25,15 @@ def require_split_columns(work: Work, split: Json | None, names: Collection[str]
         )
 
 
+def require_kept(work: Work, split: Json | None, changed: Collection[str]) -> None:
+    """DataError where columns that tell a row's part would be made anew."""
+    lost = [name for name in (rule_columns(split) if split else ()) if name in changed]
+    if lost:
+        raise DataError(
+            f"{work.step}: changes the column '{lost[0]}', by which the rows are split into parts; give the new one another name."
+        )
+
+
 def marked(made: Iterable[tuple[str, Iterable[str]]], known_afterwards: Collection[str]) -> tuple[str, ...]:
     """Of columns, each with those that it is made from, the ones that are known only afterwards."""
     return tuple(sorted(name for name, reads in made if any(read in known_afterwards for read in reads)))

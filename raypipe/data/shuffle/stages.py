@@ -67,20 +67,29 @@ def over_fragments(work: Work, kernel: Callable[[Any], Any], fragments: Sequence
 def over_buckets(work: Work, kernel: Callable[[Portion], Any], dealt: Sequence[Dealt], by: Sequence[str], most_bytes: int) -> list[Any]:
     """The kernel of each portion. DataError where one bucket is more than a task may hold, naming the value that most of its rows have."""
     work.alive()
-    return map_fragments(kernel, portions(work, dealt, by, most_bytes), inline=work.inline)
+    refuse_heavy(work, dealt, by, most_bytes)
+    return map_fragments(kernel, portions(dealt), inline=work.inline)
 
 
-def portions(work: Work, dealt: Sequence[Dealt], by: Sequence[str], most_bytes: int) -> list[Portion]:
-    sizes: np.ndarray = sum((part.sizes for part in dealt[1:]), dealt[0].sizes)
+def portions(dealt: Sequence[Dealt]) -> list[Portion]:
+    return [
+        Portion(number, tuple(part.of(first, last) for part in dealt), int(sum(part.sizes[first:last].sum() for part in dealt)))
+        for number, (first, last) in enumerate(partitions(_sizes(dealt)))
+    ]
+
+
+def refuse_heavy(work: Work, dealt: Sequence[Dealt], by: Sequence[str], most_bytes: int) -> None:
+    """DataError where one bucket is more than a task may hold, naming the value that most of its rows have."""
+    sizes = _sizes(dealt)
     heaviest = int(sizes.argmax())
     if sizes[heaviest] > most_bytes:
         bucket = Portion(heaviest, tuple(part.of(heaviest, heaviest + 1) for part in dealt), int(sizes[heaviest]))
         told = map_fragments(Heaviest(work.store, tuple(by)), [bucket], inline=work.inline)[0]
         raise DataError(f"{work.step}: {told}, more than the {most_bytes:,} that one task may hold (max_key_bytes). {_REMEDY}")
-    return [
-        Portion(number, tuple(part.of(first, last) for part in dealt), int(sizes[first:last].sum()))
-        for number, (first, last) in enumerate(partitions(sizes))
-    ]
+
+
+def _sizes(dealt: Sequence[Dealt]) -> np.ndarray:
+    return sum((part.sizes for part in dealt[1:]), dealt[0].sizes)
 
 
 _REMEDY = "Leave such rows out before, add a column to the key, or raise the bound where the machines have the memory."
@@ -118,12 +127,12 @@ class Heaviest:
     by: tuple[str, ...]
 
     def __call__(self, bucket: Portion) -> str:
-        keys = ", ".join(f"k{i}" for i in range(len(self.by)))
+        keys = ", ".join(f"k{i}" for i in range(len(self.by))) or "0 as k0"
         found: pa.Table | None = None
         for part in bucket.dealt:
             for rows in runs(self.store, part):
                 counted = select(f"select {keys}, count(*)::bigint as n from rows group by all", {"rows": rows}, "counting keys")
-                every = counted if found is None else pa.concat_tables([found, counted])
+                every = counted if found is None else pa.concat_tables([found, counted], promote_options="permissive")
                 found = select(f"select {keys}, sum(n)::bigint as n from rows group by all", {"rows": every}, "counting keys")
         assert found is not None, "a bucket of bytes has rows"
         most = found.sort_by([("n", "descending")]).slice(0, 1).to_pylist()[0]
