@@ -3,106 +3,114 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raypipe.code.recorded import UserCode
+from raypipe.code.form import WRITTEN, Form, expected, form_of
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem
 from raypipe.core.step import Columns, Made, Work
+from raypipe.steps.onward import columns_onward, onward
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
-    from raypipe.core.store import Store
-    from raypipe.data.fragment.fragment import Fragment
-    from raypipe.data.table import TableSchema
+    from raypipe.data.function.callee import Code
+    from raypipe.data.rows import Written
 
 
 @dataclass(frozen=True)
 class FunctionStep:
-    """Calls the function in a Ray task with its tables whole in memory. What the tables' contracts marked stays marked, by name."""
+    """Calls the function once with its tables, each as its annotation says. What their contracts marked stays marked, by name.
+
+    Tables in memory and iterators of pieces: in one Ray task. Datasets of Ray's: in the driver, which starts what they ask for.
+    """
 
     target: str
     """Import path of the function."""
     settings: Mapping[str, Any]
     """Its arguments that are no tables."""
     edges: Mapping[str, str]
-    """Parameter -> its annotation (`pa.Table`, `ray.data.Dataset`)."""
+    """Parameter -> its annotation."""
     recorded: Json
     """Its source closure; None for installed code."""
+    returns: str = ""
+    """The annotation of what it returns; empty: the same as its first table."""
 
     def check(self, where: str, **inputs: Columns | None) -> list[Problem]:
-        others = [name for name, annotation in self.edges.items() if "pyarrow" not in annotation]
-        what = (
-            f"a function step takes whole Arrow tables in this version: annotate it pa.Table, not {{}}; {self.target} is called with them."
-        )
-        return [Problem(f"{where}.{name}", what.format(self.edges[name].rpartition(".")[2])) for name in others]
+        words = [(f"{where}.{name}", f"takes '{name}' as", annotation) for name, annotation in self.edges.items()]
+        words += [(where, "returns", self.returns)] if self.returns else []
+        found = [
+            Problem(place, f"{self.target} {word} {annotation}; a function that is a step takes and returns one of: {expected(WRITTEN)}.")
+            for place, word, annotation in words
+            if form_of(annotation) is None
+        ]
+        if not found and self._is_of_datasets and self._gives.kind != "dataset":
+            found.append(
+                Problem(
+                    where,
+                    f"{self.target} takes a ray.data.Dataset and returns {self._gives}: return the Dataset, which is written by tasks.",
+                )
+            )
+        if not found and not self._is_of_datasets and self._gives.kind == "dataset":
+            found.append(
+                Problem(where, f"{self.target} returns a ray.data.Dataset and takes none: rows come to it by an edge, or by a source.")
+            )
+        if self._is_of_datasets and any(form.streamed for form in self._forms.values()):
+            found.append(
+                Problem(where, f"{self.target} takes a Dataset and an iterator: the one runs on the cluster, the other in one task.")
+            )
+        return found
 
     def columns(self, **inputs: Columns) -> Columns:
-        marked = frozenset().union(*(i.known_afterwards for i in inputs.values()))
-        label = next((i.label for i in inputs.values() if i.label), None)
-        return Columns(None, {}, marked, label)
+        return columns_onward(list(inputs.values()))
+
+    @property
+    def barrier(self) -> str:
+        """Why it is a pass of its own."""
+        what = "Datasets of Ray's" if self._is_of_datasets else "whole tables"
+        return (
+            f"{self.target} is code of yours and gets {what}: no engine can look into it, so that tables are written before and behind it"
+        )
 
     def run(self, work: Work, **inputs: Table) -> Made[Table]:
-        from raypipe.data.map import map_fragments
-        from raypipe.data.rows import gather
+        from raypipe.data.function.whole import Given
         from raypipe.data.table import TableSchema, fragments, made
 
         schemas = {name: TableSchema.from_json(table.schema) for name, table in inputs.items()}
-        parts = {name: fragments(work.ledger, table) for name, table in inputs.items()}
-        tables = {name: _Part(schemas[name].arrow, parts[name]) for name in inputs}
-        call = _Call(self.target, self.recorded, dict(self.settings), work.store, work.path)
-        written = gather(map_fragments(call, [tables], inline=work.inline)[0])
-        schema = _after(self.target, list(schemas.values()), written.schema)
-        return made(work, f"{work.pipeline}.{work.step}", schema, written.fragments, mode="overwrite")
+        tables = {n: Given(schemas[n].arrow, fragments(work.ledger, table), self._forms[n]) for n, table in inputs.items()}
+        written = self._called(work, tables)
+        after = onward(self.target, list(schemas.values()), written.schema)
+        figures = {"rows_in": {name: table.num_rows for name, table in inputs.items()}}
+        return made(work, f"{work.pipeline}.{work.step}", after, written.fragments, mode="overwrite", figures=figures)
 
+    def _called(self, work: Work, tables: Mapping[str, Any]) -> Written:
+        from raypipe.data.function import dataset, whole
 
-@dataclass(frozen=True)
-class _Part:
-    """One table as it travels to the task."""
+        if self._is_of_datasets:
+            if work.inline:
+                raise DataError(
+                    f"step '{work.step}': {self.target} is a function of Datasets of Ray's, and cluster=debug has no Ray: use cluster=local"
+                )
+            return dataset.call(work, self._code(), tables)
+        written, printed = whole.call(work, self._code(), tables)
+        if printed:
+            work.report(f"{self.target} printed {printed}")
+        return written
 
-    schema: pa.Schema
-    fragments: list[Fragment]
+    def _code(self) -> Code:
+        from raypipe.data.function.callee import Code
 
+        return Code(self.target, self.recorded, dict(self.settings), gives=self._gives)
 
-@dataclass(frozen=True)
-class _Call:
-    """Reads the tables, calls the function, writes what it returns. It travels to a task with the function's source."""
+    @property
+    def _forms(self) -> dict[str, Form]:
+        return {name: form for name, annotation in self.edges.items() if (form := form_of(annotation))}
 
-    target: str
-    recorded: Json
-    settings: dict[str, Any]
-    store: Store
-    path: str
+    @property
+    def _gives(self) -> Form:
+        form = form_of(self.returns) if self.returns else next(iter(self._forms.values()), Form("arrow"))
+        assert form is not None, "checked"
+        return form
 
-    def __call__(self, tables: Mapping[str, _Part]) -> list[tuple[Fragment, pa.Schema, Json]]:
-        import pyarrow as pa
-
-        from raypipe.data.rows import write_rows
-        from raypipe.data.table import read_fragments
-
-        function = UserCode(self.target, {}, self.recorded).load()
-        result = function(
-            **{name: read_fragments(self.store, part.fragments, part.schema) for name, part in tables.items()}, **self.settings
-        )
-        if not isinstance(result, pa.Table):
-            raise DataError(f"function {self.target} returned {type(result).__name__}, expected a pyarrow.Table")
-        return [(f, result.schema, None) for f in write_rows(self.store, self.path, result)]
-
-
-def _after(target: str, inputs: list[TableSchema], arrow: pa.Schema) -> TableSchema:
-    """What travels on: the split rule, the label and the marks of columns that are still there by name."""
-    from raypipe.data.split import columns
-    from raypipe.data.table import TableSchema
-
-    rules = [s.split for s in inputs if s.split is not None]
-    if any(rule != rules[0] for rule in rules):
-        raise DataError(f"function {target} joins tables that are split by different rules; split once, before they part.")
-    rule = rules[0] if rules else None
-    lost = [c for c in (columns(rule) if rule else ()) if c not in arrow.names]
-    if lost:
-        raise DataError(f"function {target} drops the column '{lost[0]}', by which the rows are split into parts; let it keep the column.")
-    marked = tuple(sorted({c for s in inputs for c in s.known_afterwards if c in arrow.names}))
-    label = next((s.label for s in inputs if s.label in arrow.names), None)
-    return replace(TableSchema(arrow), known_afterwards=marked, split=rule, label=label)
+    @property
+    def _is_of_datasets(self) -> bool:
+        return any(form.kind == "dataset" for form in self._forms.values())

@@ -111,9 +111,9 @@ class Callee:
         ready = self._ready
         given = self._given(self.takes, table)
         made = ready(given)
-        return given, (self._collected(made) if self.gives.kind == "lazy" else made)
+        return given, (self.collected(made) if self.gives.kind == "lazy" else made)
 
-    def _collected(self, made: Any) -> Any:
+    def collected(self, made: Any) -> Any:
         try:
             return collected(made)
         except DataError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import linecache
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -74,9 +75,16 @@ def raised(title: str, error: BaseException) -> str:
     """`function m.f raised KeyError: 'x' (line 7 of mine.py: return row['x'])`."""
     last = users_frame(error)
     what = f"{type(error).__name__}: {error}".strip(": ")
-    where = f"line {last.lineno} of {_file(last.filename)}: {last.line}"
+    where = place(last.filename, last.lineno or 0)
     advice = _READ_ONLY if isinstance(error, ValueError) and "read-only" in str(error) else ""
     return f"{title} raised {what} ({where}){advice}"
+
+
+def place(filename: str, line: int) -> str:
+    """`line 7 of mine.py: return 1 / x`; recorded source is named as it was in the project."""
+    name = filename.partition(">/")[2] if filename.startswith("<recorded ") else filename
+    text = linecache.getline(filename, line).strip()
+    return f"line {line} of {name}{f': {text}' if text else ''}"
 
 
 _READ_ONLY = ". The arrays that it gets are read-only, for others read them too: copy one before changing it, as in x = batch['x'].copy()"
@@ -121,8 +129,3 @@ def _value(scalar: Any) -> str:
     except (ValueError, OverflowError, ImportError):
         text = str(scalar)
     return text if len(text) <= 40 else f"{text[:39]}…"
-
-
-def _file(filename: str) -> str:
-    """Recorded source is named as it was in the project."""
-    return filename.partition(">/")[2] if filename.startswith("<recorded ") else filename

@@ -49,7 +49,7 @@ def settled(work: Work, target: str, pieces: Sequence[Piece], before: pa.Schema 
         except DataError as error:
             raise FunctionError(f"{target} returned other columns for {piece.name} than for {first}: {error}") from error
     assert schema is not None, "no piece with columns"
-    anew = [piece for piece in pieces if piece.schema is None or not piece.schema.equals(schema)]
+    anew = [piece for piece in pieces if piece.fragment is None or piece.schema is None or not piece.schema.equals(schema)]
     done = map_fragments(_Anew(work.store, work.path, schema), [_Item(p.number, p.name, p.fragment) for p in anew], inline=work.inline)
     written = dict(zip([piece.number for piece in anew], done, strict=True))
     parts = [written.get(piece.number) or cast(Fragment, piece.fragment) for piece in pieces]
