@@ -42,6 +42,7 @@ from raypipe.data.rows import Written, gather
 from raypipe.data.table import TableSchema, fragments, made
 
 if TYPE_CHECKING:
+    from raypipe.core.ledger import Ledger
     from raypipe.core.store import Store
 
 ARTIFACTS = 8
@@ -84,6 +85,12 @@ class Increment:
         gone = f" and {self.num_gone:,} gone" if self.num_gone else ""
         computed = f"{len(self.new):,} of {len(self.inputs):,} fragments are new{gone}: {100 * self.share:.1f} % of the rows computed"
         return f"{computed}, the others carried over"
+
+    def standing(self, ledger: Ledger) -> list[Fragment]:
+        """The fragments of the table that is appended to."""
+        assert self.before is not None
+        with ledger.reading() as connection:
+            return snapshots.data_files(connection, self.before)
 
     def whole(self, work: Callable[[list[Fragment]], Written]) -> Whole:
         """`work` on what is new, one entry of its result for each fragment, and the rest beside it. DataError where the columns differ."""

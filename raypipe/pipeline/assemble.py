@@ -32,7 +32,7 @@ SLOTS = {
 """Slot -> the step that it holds, in the order of a model's life. The Ingest is the step `source`: the slot `source` says what is taken,
 `ingest` how; `contract` adds the step `validate`."""
 
-TRANSFORM_SETTINGS = ("table", "where", "contract", "profile")
+TRANSFORM_SETTINGS = ("table", "where", "contract", "profile", "refit", "refit_above")
 """What stands in the slot `transform` beside the transforms themselves."""
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import File, Json, Table
@@ -15,10 +15,12 @@ from raypipe.core.step import NO_IDENTITY, Columns, Commit, Look, Made, Ref, Wor
 
 if TYPE_CHECKING:
     from raypipe.data.fragment.fragment import Fragment
+    from raypipe.data.increment import Increment
     from raypipe.data.table import TableSchema
     from raypipe.data.transform.chain import FittedChain, Stage
     from raypipe.data.transform.kernel import Apply
     from raypipe.data.transform.passes import Training, Transformed
+    from raypipe.data.transform.refit import Fitted
     from raypipe.data.transform.where import Where
 
 CHAIN = "chain.json"
@@ -53,19 +55,29 @@ class Transform:
     """Whether the table is described as it is written; otherwise that is done when it is first asked for."""
     table: Ref[Table] = Ref("split")
     """The step whose table is transformed; it must have a split where an entry learns."""
+    refit: Literal["never", "on_drift", "always"] = "always"
+    """When the data has changed: `always` fits anew, so that every row is transformed anew where the fit comes out different. `never` keeps
+    the fit that there is, and only new files are transformed. `on_drift` keeps it as long as no column that a fit reads has drifted."""
+    refit_above: float = 0.2
+    """On drift: the population stability index, from the training part of the fit to that of now, above which a column has drifted."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
         """The entries with their order, which a mapping in canonical JSON has none of."""
         return {**settings, "order": list(settings.get("entries", {}))}
 
-    def observe(self, look: Look, table: Table | None = None) -> Json:
-        """What the contract compares with."""
-        if self.contract is None:
-            return None
-        from raypipe.data.contract.against import observed
+    @classmethod
+    def observes(cls, settings: dict[str, Json]) -> bool:
+        return settings.get("contract") is not None or settings.get("refit", "always") != "always"
 
-        return observed(look, self.contract) or None
+    def observe(self, look: Look, table: Table) -> Json:
+        """What the contract compares with, and the fit that may stay."""
+        from raypipe.data.contract.against import observed as compared
+        from raypipe.data.transform.refit import observed as fit
+
+        against = compared(look, self.contract) if self.contract is not None else None
+        kept = {"fit": fit(look, table)} if self.refit != "always" else {}
+        return ({"against": against} if against else {}) | kept or None
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.transform.flow import check
@@ -75,6 +87,10 @@ class Transform:
             return [Problem(f"{where}.label", f"there is no column '{self.label}' in '{self.table}'.{nearest(self.label, names)}")]
         found = [Problem(f"{where}.contract", text) for text in (self.contract.problems() if self.contract is not None else ())]
         found += [Problem(f"{where}.where", text) for text in self._where_problems(table)]
+        if not self.refit_above > 0:
+            found.append(
+                Problem(f"{where}.refit_above", f"found {self.refit_above}, expected a number above 0: 0.1 is little, 0.25 is much.")
+            )
         return found + check(self._entries(), self._before(table or Columns(None)), where)
 
     def columns(self, table: Columns) -> Columns:
@@ -87,7 +103,7 @@ class Transform:
         return replace(after, names=names, known_afterwards=marks, label=before.label, features=after.features if before.label else None)
 
     def run(self, work: Work, table: Table) -> Made[Table]:
-        from raypipe.data.table import TableSchema, fragments, made
+        from raypipe.data.table import TableSchema, fragments
         from raypipe.data.transform.passes import judge, transform
 
         schema = TableSchema.from_json(table.schema)
@@ -95,19 +111,18 @@ class Transform:
         parts = fragments(work.ledger, table)
         self._refuse(work, schema)
         where = self._where(schema)
-        fitted = self._fit(work, schema, parts, where)
+        fit = self._fitted(work, schema, parts, where)
+        fitted, name = fit.chain, f"{work.pipeline}.{work.step}"
         kernel = self._kernel(work, fitted, schema, where)
-        done = transform(work, kernel, parts)
-        name = f"{work.pipeline}.{work.step}"
-        figures = self._counts(work, done, table) | judge(work, kernel, done, parts, name)
+        new = self._increment(work, table, kernel, name)
+        done = transform(work, kernel, new)
+        figures = {**self._counts(work, done, table), **judge(work, kernel, done, name), **fit.figures}
         files, commits = self._files(work, fitted, kernel, parts, schema), self._beside(work, name, done)
         figures |= {"inputs": _inputs(fitted, parts), "num_features": len(fitted.features), "of_rows": table.digest}
-        result = made(
-            work, name, self._after(schema, done, fitted), done.written.fragments, mode="overwrite", figures=figures, commits=commits
-        )
+        result = done.whole.made(work, name, self._after(schema, done, fitted), figures, commits)
         digest = hashlib.sha256(f"{result.digest} {files[0].sha256}".encode()).hexdigest()
         breaches = [File(f.path, f.size, f.sha256) for f in done.breaches]
-        return replace(result, digest=digest, files=(*result.files, *files, *breaches))
+        return replace(result, digest=digest, files=(*result.files, *files, *fit.files, *breaches))
 
     def _before(self, table: Columns) -> Columns:
         return replace(table, label=self.label or table.label)
@@ -163,6 +178,32 @@ class Transform:
             work.report(note)
         return fitted
 
+    def _fitted(self, work: Work, schema: TableSchema, parts: list[Fragment], where: Where | None) -> Fitted:
+        """The chain, fitted anew, or as it was where it may stay."""
+        from raypipe.data.transform.refit import Describe, Fitted, fitted, fitted_on
+        from raypipe.data.transform.where import of_part
+
+        def anew() -> FittedChain:
+            return self._fit(work, schema, parts, where)
+
+        if self.refit == "always":
+            return Fitted(anew())
+        names = fitted_on(self._entries(), schema.arrow.names, schema.label)
+        describe = Describe(work.store, names, schema.split, where, of_part(schema.split, schema.arrow, "train"))
+        return fitted(work, self.refit, self.refit_above, parts, describe, (anew, lambda chain: _Recorded(chain, self._recorded()).load()))
+
+    def _increment(self, work: Work, table: Table, kernel: Apply, name: str) -> Increment:
+        from raypipe.data.contract.breaches import table_of
+        from raypipe.data.increment import increment
+        from raypipe.data.transform.refit import BUT
+
+        depends = [json.dumps(kernel.chained.to_json(), sort_keys=True), kernel.split, kernel.against.to_json()]
+        keeps_out = self.contract is not None and self.contract.keeps_out
+        new = increment(work, table, depends, BUT, beside=table_of(name) if keeps_out else None)
+        if str(new):
+            work.report(str(new))
+        return new
+
     def _kernel(self, work: Work, fitted: FittedChain, schema: TableSchema, where: Where | None) -> Apply:
         from raypipe.data.contract.against import NOTHING, against
         from raypipe.data.transform.kernel import Apply
@@ -174,17 +215,17 @@ class Transform:
     def _after(self, schema: TableSchema, done: Transformed, fitted: FittedChain) -> TableSchema:
         from raypipe.data.transform.flow import marked
 
-        names, marks = done.written.schema.names, schema.known_afterwards
+        names, marks = done.whole.schema.names, schema.known_afterwards
         if schema.label is None:
             made = marked(self._entries(), _columns_of(schema), [n for n in names if n in fitted.features.names])
             marks = tuple(sorted({*made, *(n for n in marks if n in names and n not in fitted.features.names)}))
         features = tuple(fitted.features.names) if schema.label is not None else None
-        return replace(schema, arrow=done.written.schema, known_afterwards=marks, features=features)
+        return replace(schema, arrow=done.whole.schema, known_afterwards=marks, features=features)
 
     def _counts(self, work: Work, done: Transformed, table: Table) -> dict[str, Json]:
         """What became of the rows; each kernel has reconciled its own. DataError where fragments were lost."""
         counts = {"rows_in": done.sum("rows"), **{f"rows_{what}": done.sum(what) for what in ("left_out", "dropped", "quarantined")}}
-        lost = table.num_rows - sum(counts.values()) + counts["rows_in"] - done.written.num_rows
+        lost = table.num_rows - sum(counts.values()) + counts["rows_in"] - done.whole.num_rows
         if lost:
             raise DataError(f"{work.step}: {lost:,} of {table.num_rows:,} rows are neither written nor counted: {counts}")
         if self.where is not None:
@@ -196,8 +237,9 @@ class Transform:
             return ()
         from raypipe.data.contract.breaches import breaches_commits, breaches_target
 
-        to = breaches_target(work, name, done.written.schema, anew=True)
-        return breaches_commits(work, name, to, done.breaches, anew=True)
+        anew = done.whole.increment.before is None
+        to = breaches_target(work, name, done.whole.schema, anew=anew)
+        return breaches_commits(work, name, to, done.breaches, anew=anew)
 
     def _files(self, work: Work, fitted: FittedChain, kernel: Apply, parts: list[Fragment], schema: TableSchema) -> list[File]:
         from raypipe.data.transform.passes import examples
@@ -262,6 +304,9 @@ class _Recorded:
 
     chain: Json
     recorded: Mapping[str, Json]
+
+    def to_json(self) -> Json:
+        return self.chain
 
     def load(self) -> FittedChain:
         from raypipe.data.transform.chain import FittedChain

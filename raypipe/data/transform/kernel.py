@@ -33,6 +33,8 @@ LARGE_BYTES = 256 << 20
 class Chained(Protocol):
     """A fitted chain on its way to a task: as data, with the source of its functions."""
 
+    def to_json(self) -> Json: ...
+
     def load(self) -> FittedChain: ...
 
 

@@ -12,6 +12,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.step import Work
 from raypipe.data.contract.judgement import New, Stays, judged
 from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.increment import Increment, Whole
 from raypipe.data.map import map_fragments
 from raypipe.data.rows import Item, Written, gather
 from raypipe.data.split import columns, mask
@@ -50,15 +51,16 @@ class Training:
 
 @dataclass(frozen=True)
 class Transformed:
-    """What the last pass wrote."""
+    """What the table is after the last pass."""
 
-    written: Written
-    """Its notes add up, see `kernel.Done`."""
+    whole: Whole
+    """Its notes add up, see `kernel.Done`; `beside` is the digest of the file of rows that the contract kept out of a fragment."""
     breaches: list[Fragment]
+    """Of what was computed, as are those that follow."""
     refused: list[Fragment]
 
     def sum(self, what: str) -> int:
-        return sum(note[what] for note in self.written.notes)
+        return sum(note[what] for note in self.whole.notes)
 
 
 def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list[Json]:
@@ -67,22 +69,29 @@ def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list
     return [state for states in map_fragments(kernel, parts, inline=work.inline) for state in states]
 
 
-def transform(work: Work, kernel: Apply, parts: Sequence[Fragment]) -> Transformed:
-    """A fragment out for each in, in order."""
+def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
+    """A fragment out for each that is new, in order, and what is carried over."""
     work.alive()
-    items = [Item(number, fragment) for number, fragment in enumerate(parts)]
-    done: list[Done] = map_fragments(kernel, items, inline=work.inline)
-    written = gather([(d.fragment, d.schema, d.note) for d in done])
-    return Transformed(written, [d.breaches for d in done if d.breaches], [d.refused for d in done if d.refused])
+    done: list[Done] = []
+
+    def compute(parts: list[Fragment]) -> Written:
+        done.extend(map_fragments(kernel, [Item(number, fragment) for number, fragment in enumerate(parts)], inline=work.inline))
+        return gather([(d.fragment, d.schema, d.note | ({"beside": d.breaches.sha256} if d.breaches else {})) for d in done])
+
+    return Transformed(new.whole(compute), [d.breaches for d in done if d.breaches], [d.refused for d in done if d.refused])
 
 
-def judge(work: Work, kernel: Apply, made: Transformed, parts: Sequence[Fragment], table: str) -> dict[str, Json]:
-    """The contract's figures over what was written; none without one. DataError where the table may not be."""
+def judge(work: Work, kernel: Apply, made: Transformed, table: str) -> dict[str, Json]:
+    """The contract's figures over the whole table; none without one. DataError where the table may not be."""
     if kernel.contract is None:
         return {}
-    names = {new.path: old.path for new, old in zip(made.written.fragments, parts, strict=True)}
-    new = New([note["findings"] for note in made.written.notes], made.written.fragments, names, made.refused)
-    return judged(work, kernel.contract, Stays(), new, kernel.against, table=table)
+    before, earlier = made.whole.increment.before, made.whole.increment.earlier
+    pairs = made.whole.computed if before else made.whole.pairs
+    names = {f.path: fragment.path for fragment, became in pairs for f in became.fragments}
+    findings = [became.note["findings"] for _, became in pairs]
+    new = New(findings, [f for _, became in pairs for f in became.fragments], names, made.refused)
+    stays = Stays(before.num_rows, lambda: made.whole.increment.standing(work.ledger), earlier) if before else Stays()
+    return judged(work, kernel.contract, stays, new, kernel.against, table=table)
 
 
 def examples(store: Store, parts: Sequence[Fragment], inputs: pa.Schema, split: Json, where: Where | None, schema: pa.Schema) -> bytes:
