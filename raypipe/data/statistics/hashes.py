@@ -29,8 +29,9 @@ def number_hashes(values: np.ndarray) -> np.ndarray:
     import numpy as np
 
     if values.dtype.kind == "f":
-        doubles = values.astype(np.float64) + 0.0  # -0.0 + 0.0 is 0.0
-        doubles[np.isnan(doubles)] = np.nan
+        doubles = np.add(values, 0.0, dtype=np.float64)  # -0.0 + 0.0 is 0.0
+        if (nans := np.isnan(doubles)).any():
+            doubles[nans] = np.nan
         return mixed(doubles.view(np.uint64))
     return mixed(values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64))
 

@@ -37,8 +37,8 @@ def measured(name: str, column: pa.ChunkedArray | pa.Array) -> ColumnProfile:
         return ColumnProfile(**about, kind=kind, fields=tuple(measured(f.name, part) for f, part in inside))
     values = array.drop_null() if array.null_count else array
     if kind == "list":
-        lengths = pc.list_value_length(values) if not pa.types.is_map(array.type) else pa.array(_map_lengths(values))
-        return ColumnProfile(**about, kind=kind, lengths=Numbers.of(grouped(lengths.to_numpy())))
+        lengths = pc.list_value_length(values) if not pa.types.is_map(array.type) else _places(_map_lengths(values))
+        return ColumnProfile(**about, kind=kind, lengths=Numbers.of(grouped(_as_numpy(lengths))))
     if kind == "other":
         return ColumnProfile(**about, kind=kind)
     found = {"number": _numeric, "time": _numeric, "bool": _boolean, "text": _textual, "binary": _textual}[kind](values)
@@ -97,13 +97,15 @@ def _numeric(array: pa.Array) -> dict[str, Any]:
 
 
 def _as_numpy(array: pa.Array) -> np.ndarray:
+    """Numbers, and times as whole ones, without nulls: the array's own memory. (`to_numpy` imports pandas, 0.6 s.)"""
     import numpy as np
 
-    is_, type_ = pa.types, array.type
-    if is_.is_temporal(type_):
-        array = array.view(pa.int32() if is_.is_date32(type_) or is_.is_time32(type_) else pa.int64())
-    values = array.to_numpy(zero_copy_only=False)
-    return values.astype(np.float32) if values.dtype == np.float16 else values
+    type_ = array.type
+    kind = "f" if pa.types.is_floating(type_) else "u" if pa.types.is_unsigned_integer(type_) else "i"
+    dtype = np.dtype(f"{kind}{type_.bit_width // 8}")
+    data = array.buffers()[1]
+    values = np.frombuffer(data, dtype)[array.offset : array.offset + len(array)] if data and len(array) else np.zeros(0, dtype)
+    return values.astype(np.float32) if dtype == np.float16 else values
 
 
 def _decimal(array: pa.Array, type_: Any) -> dict[str, Any]:
@@ -114,7 +116,7 @@ def _decimal(array: pa.Array, type_: Any) -> dict[str, Any]:
         words = np.frombuffer(array.buffers()[1] or b"", np.int64)[2 * array.offset : 2 * (array.offset + len(array)) : 2]
         found = grouped(words)
         return {"numbers": Numbers.of(found), **_values_of(found, number_hashes), "scale": type_.scale}
-    numbers = Numbers.of(grouped(array.cast(pa.float64()).to_numpy(zero_copy_only=False)))
+    numbers = Numbers.of(grouped(_as_numpy(array.cast(pa.float64()))))
     texts = _textual(array.cast(pa.large_string()))
     return {"numbers": numbers, "distinct": texts["distinct"], "top": texts["top"], "is_rounded": True}
 
@@ -153,10 +155,10 @@ def _textual(array: Any) -> dict[str, Any]:
         array = array.dictionary_encode()
     weights = None
     if pa.types.is_dictionary(array.type):
-        indices = array.indices.to_numpy()
+        indices = _as_numpy(array.indices)
         weights = np.bincount(indices, minlength=len(array.dictionary)).astype(np.int64)
-        array = array.dictionary.filter(pa.array(weights > 0))
-        weights = weights[weights > 0]
+        there = np.flatnonzero(weights)
+        array, weights = array.dictionary.take(_places(there)), weights[there]
     hashes = bytes_hashes(array)
     found = grouped(hashes, weights)
     places, rest = most_frequent(found.counts)
@@ -173,7 +175,14 @@ def _is_repetitive(array: pa.Array) -> bool:
         return False
     import numpy as np
 
-    return pc.count_distinct(array.take(pa.array(np.arange(0, len(array), step)))).as_py() <= REPETITIVE
+    return pc.count_distinct(array.take(_places(np.arange(0, len(array), step)))).as_py() <= REPETITIVE
+
+
+def _places(places: np.ndarray) -> pa.Array:
+    """Whole numbers as Arrow has them: `pa.array` would import pandas to ask whether they are its."""
+    import numpy as np
+
+    return pa.Array.from_buffers(pa.int64(), len(places), [None, pa.py_buffer(places.astype(np.int64, copy=False))])
 
 
 def _shown(array: Any, hashes: np.ndarray, wanted: np.ndarray) -> list[str]:
@@ -188,7 +197,7 @@ def _shown(array: Any, hashes: np.ndarray, wanted: np.ndarray) -> list[str]:
     likely = np.flatnonzero(marks[(hashes & np.uint64(0xFFFF)).astype(np.int64)])
     found, first = np.unique(hashes[likely], return_index=True)
     rows = likely[first[np.searchsorted(found, wanted)]]
-    return [shown(value) for value in array.take(pa.array(rows)).to_pylist()]
+    return [shown(value) for value in array.take(_places(rows)).to_pylist()]
 
 
 def shown(value: str | bytes) -> str:
@@ -209,11 +218,11 @@ def _lengths(array: Any) -> np.ndarray:
 
     offsets, data = byte_spans(array)
     if kind_of(array.type) == "text" and len(data) and data.max() > 127:
-        return pc.utf8_length(array).to_numpy(zero_copy_only=False)
+        return _as_numpy(pc.utf8_length(array))
     return np.diff(offsets)
 
 
 def _map_lengths(array: Any) -> np.ndarray:
     import numpy as np
 
-    return np.diff(array.offsets.to_numpy())
+    return np.diff(_as_numpy(array.offsets))

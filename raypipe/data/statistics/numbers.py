@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from raypipe.data.statistics.moments import Moments
@@ -45,9 +46,9 @@ class Numbers:
         import numpy as np
 
         values, counts = grouped.values, grouped.counts
-        ends = np.cumsum(counts)
+        ends = grouped.ends
         if not len(values):
-            return cls(Ranks.of(values, counts), num_nans=grouped.num_nans)
+            return cls(Ranks.of(values, counts, ends), num_nans=grouped.num_nans)
 
         def upto(value: float, side: str) -> int:
             place = int(np.searchsorted(values, np.array(value, values.dtype), side=side))  # type: ignore[call-overload]
@@ -55,7 +56,7 @@ class Numbers:
 
         num_negative = upto(0, "left") if values[0] < 0 else 0
         low, high = values[0].item(), values[-1].item()
-        made = cls(Ranks.of(values, counts), Moments(), grouped.num_nans, 0, upto(0, "right") - num_negative, num_negative, low, high)
+        made = cls(Ranks.of(values, counts, ends), Moments(), grouped.num_nans, 0, upto(0, "right") - num_negative, num_negative, low, high)
         if values.dtype.kind != "f" or (np.isfinite(low) and np.isfinite(high)):
             return replace(made, moments=_moments(grouped))
         finite = slice(int(np.isneginf(low)), len(values) - int(np.isposinf(high)))
@@ -91,6 +92,18 @@ class Grouped:
     counts: np.ndarray
     """int64."""
     num_nans: int = 0
+
+    @cached_property
+    def is_once(self) -> bool:
+        """Whether no value comes twice."""
+        return bool(len(self.counts)) and int(self.counts.max()) == 1
+
+    @cached_property
+    def ends(self) -> np.ndarray:
+        """int64 [values]: how many are at most each."""
+        import numpy as np
+
+        return np.arange(1, len(self.counts) + 1) if self.is_once else np.cumsum(self.counts)
 
 
 def grouped(values: np.ndarray, weights: np.ndarray | None = None) -> Grouped:
@@ -138,5 +151,4 @@ def _weighted(values: np.ndarray, weights: np.ndarray) -> Grouped:
 
 
 def _moments(grouped: Grouped) -> Moments:
-    is_once = len(grouped.counts) and grouped.counts.max() == 1
-    return Moments.of(grouped.values, None if is_once else grouped.counts)
+    return Moments.of(grouped.values, None if grouped.is_once else grouped.counts)

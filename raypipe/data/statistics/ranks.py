@@ -38,13 +38,13 @@ class Ranks:
     """How far, in values, the rank of any x may be off: sum(weights[points <= x]) is the number of values <= x but for so many."""
 
     @classmethod
-    def of(cls, values: np.ndarray, counts: np.ndarray) -> Ranks:
-        """Of ascending distinct values and how often each is there."""
+    def of(cls, values: np.ndarray, counts: np.ndarray, ends: np.ndarray) -> Ranks:
+        """Of ascending distinct values, how often each is there, and how many are at most each."""
         import numpy as np
 
         wide = values.astype(np.float64 if values.dtype.kind == "f" else np.uint64 if values.dtype == np.uint64 else np.int64, copy=False)
         whole = cls(wide, counts.astype(np.int64, copy=False))
-        return whole if len(values) <= NUM_EXACT else whole.thinned(NUM_KEPT)
+        return whole if len(values) <= NUM_EXACT else whole.thinned(NUM_KEPT, ends)
 
     @classmethod
     def merged(cls, parts: Sequence[Ranks]) -> Ranks:
@@ -58,17 +58,17 @@ class Ranks:
         np.add.at(weights, places, np.concatenate([part.weights for part in parts]))
         whole = cls(points, weights, sum(part.error for part in parts))
         limit = NUM_MERGED if whole.error else NUM_EXACT
-        return whole if len(points) <= limit else whole.thinned(NUM_MERGED)
+        return whole if len(points) <= limit else whole.thinned(NUM_MERGED, np.cumsum(weights))
 
     @property
     def n(self) -> int:
         return int(self.weights.sum())
 
-    def thinned(self, num_kept: int) -> Ranks:
+    def thinned(self, num_kept: int, ends: np.ndarray) -> Ranks:
         """The values in the middle of `num_kept` runs of equal length; half a run is added to the error."""
         import numpy as np
 
-        n, ends = self.n, np.cumsum(self.weights)
+        n = int(ends[-1])
         if n <= num_kept:
             return self
         edges = np.array([n * j // num_kept for j in range(num_kept + 1)], dtype=np.int64)
