@@ -27,6 +27,11 @@ def problems_of(values: Mapping[str, Any], search: Sequence[Path]) -> list[Probl
     return list(_Check(search).config(values))
 
 
+def component_problems(where: str, node: Mapping[str, Any], search: Sequence[Path]) -> list[Problem]:
+    """The same of a single component, a node with `_target_`."""
+    return list(_Check(search)._component(where, dict(node)))
+
+
 class _Check:
     """Walks a config, comparing each node with what its target takes."""
 
