@@ -17,6 +17,7 @@ from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge
 from raypipe.data.fragment.fragment import Fragment, Span, read_spans, write_fragment, write_pieces
+from raypipe.data.function.fault import placed
 from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item, fragment_path
 from raypipe.data.transform.where import Where
@@ -106,7 +107,8 @@ class Apply:
 
     def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
         for span in spans(self.store, fragment, None, self.where):
-            rows = self._transformed(span.rows)
+            with placed(fragment.path, span.numbers):
+                rows = self._transformed(span.rows)
             if self.contract is not None:
                 rows = count.judged(self.contract, rows, Place(fragment.path, span.numbers), self.against)
             count.left_out -= span.rows.num_rows

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.step import Work
 from raypipe.data.contract.judgement import New, Stays, judged
 from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.function.fault import placed
 from raypipe.data.increment import Increment, Whole
 from raypipe.data.map import map_fragments
 from raypipe.data.rows import Item, Written, gather
@@ -44,8 +46,12 @@ class Training:
         wanted = list(dict.fromkeys([*self.stage.columns, *(columns(self.split) if self.split else ())]))
         states = []
         for span in spans(self.store, fragment, wanted, self.where, self.part):
-            rows = span.rows if self.split is None else span.rows.filter(mask(self.split, span.rows, "train"))
-            states.append(self.stage(rows))
+            rows, numbers = span.rows, span.numbers
+            if self.split is not None:
+                trained = mask(self.split, rows, "train")
+                rows, numbers = rows.filter(trained), numbers[np.asarray(trained)]
+            with placed(fragment.path, numbers):
+                states.append(self.stage(rows))
         return [state for state in states if state is not None]
 
 
