@@ -104,6 +104,7 @@ OPTIONS = (
     "--contract",
     "--key",
     "--code",
+    "--cost",
     "--force",
     "--remove",
     "--format",
@@ -172,6 +173,7 @@ def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
     runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs, or one run with its steps")
     runs.add_argument("run", nargs="?", help="the name of a run")
     runs.add_argument("--limit", type=int, default=20, help="how many runs (default: 20)")
+    runs.add_argument("--cost", action="store_true", help="CPU, GPU, memory and bytes of what was made, and what the cache saved")
     diff = _verb(verbs, "diff", "diff", "diff", "two runs side by side: config, code, data, environment, figures")
     diff.add_argument("before", metavar="RUN", help="the name of a run, or how it ends")
     diff.add_argument("after", metavar="RUN", help="of the other run")

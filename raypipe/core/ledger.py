@@ -19,7 +19,7 @@ from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Lease
 from raypipe.core.migrate import migrate
 from raypipe.core.records import Record
-from raypipe.core.runs import Run, StepRecord
+from raypipe.core.runs import Run, Spent, StepRecord
 from raypipe.core.step import DIGEST, Commit
 
 __all__ = ["Ledger", "Record", "Run", "StepRecord"]
@@ -105,6 +105,11 @@ class Ledger:
         """That run, by its whole name."""
         with self.reading() as connection:
             return runs.find(connection, self.project, run_id, self.one_host)
+
+    def spent(self, run_ids: Sequence[str]) -> dict[str, Spent]:
+        """By run: what it cost, and what its HITs spared it."""
+        with self.reading() as connection:
+            return runs.spent(connection, self.project, run_ids)
 
     def steps(self, run_id: str) -> list[StepRecord]:
         with self.reading() as connection:

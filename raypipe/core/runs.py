@@ -15,6 +15,7 @@ from raypipe.core import schema
 from raypipe.core.artifact import Json
 from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Owner
+from raypipe.core.meter import Cost
 
 RUNNING = "RUNNING"
 INTERRUPTED = "INTERRUPTED"
@@ -122,6 +123,42 @@ def steps_of(connection: Connection, project: str, run_id: str) -> list[StepReco
     table = schema.steps
     rows = connection.execute(select(table).where(table.c.project == project, table.c.run == run_id).order_by(table.c.number))
     return [StepRecord(**{field.name: getattr(row, field.name) for field in dataclasses.fields(StepRecord)}) for row in rows]
+
+
+@dataclass(frozen=True)
+class Spent:
+    """What a run cost, and what it did not have to spend."""
+
+    cost: Cost = Cost()
+    """Of the steps that it made."""
+    seconds: float = 0.0
+    """That they took, one after another."""
+    saved: Cost = Cost()
+    """What its HITs cost when they were made, as far as that was recorded."""
+    saved_s: float = 0.0
+    """And the time that they took then."""
+
+
+def spent(connection: Connection, project: str, run_ids: Sequence[str]) -> dict[str, Spent]:
+    """By run. A step that was made under a raypipe that measured nothing counts its time alone."""
+    table = schema.steps
+    rows = connection.execute(select(table).where(table.c.project == project, table.c.run.in_(run_ids))).all()
+    hits = {row.artifact for row in rows if row.state == "HIT" and row.artifact}
+    made = select(table.c.artifact, table.c.cost, table.c.seconds).where(table.c.project == project, table.c.cost.is_not(None))
+    first = {row.artifact: row for row in connection.execute(made.where(table.c.artifact.in_(hits)))} if hits else {}
+    found = dict.fromkeys(run_ids, Spent())
+    for row in rows:
+        found[row.run] = _with(found[row.run], row, first.get(row.artifact))
+    return found
+
+
+def _with(spent: Spent, step: Any, made: Any) -> Spent:
+    """With one step more; `made`: the step that made what this one found."""
+    if step.state == "HIT" and made is not None:
+        return dataclasses.replace(spent, saved=spent.saved + Cost(**made.cost), saved_s=spent.saved_s + (made.seconds or 0))
+    if step.state == "HIT" or step.cost is None:
+        return spent
+    return dataclasses.replace(spent, cost=spent.cost + Cost(**step.cost), seconds=spent.seconds + (step.seconds or 0))
 
 
 def _run(row: Any) -> Run:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
+from raypipe.core import meter
 from raypipe.core.errors import ClusterError, DataError, RaypipeError
 from raypipe.core.frame import users_frame
+from raypipe.core.meter import Cost
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -66,6 +69,7 @@ class _Outcome:
 class _Done:
     first: int
     outcomes: list[_Outcome]
+    cost: Cost
 
 
 @dataclass(frozen=True)
@@ -121,9 +125,11 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
             return work(row)
 
     def work(row: dict[str, _Piece]) -> dict[str, _Done]:
-        piece = row["item"]
-        lost = _lost_worker(piece.items)
-        return {"item": _Done(piece.first, [lost] if lost else attempt(piece.items))}
+        piece, began = row["item"], time.monotonic()
+        with meter.task() as spent:
+            lost = _lost_worker(piece.items)
+            outcomes = [lost] if lost else attempt(piece.items)
+        return {"item": _Done(piece.first, outcomes, _held(spent.cost, time.monotonic() - began, on))}
 
     # A block a task: more rows in one would run one after another.
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
@@ -135,6 +141,7 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     else:
         dataset = dataset.map(work)
     for row in dataset.iter_rows():
+        meter.add(row["item"].cost)
         yield row["item"]
 
 
@@ -147,6 +154,11 @@ def _most(on: Workers, resources: Mapping[str, float]) -> int:
             raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there:g} in all")
         room += [int(there / share)] if share else []
     return min(room, default=1)
+
+
+def _held(cost: Cost, seconds: float, on: Workers) -> Cost:
+    """With the GPUs that the task had, for as long as it had them."""
+    return replace(cost, gpu_s=seconds * on.num_gpus)
 
 
 def _share(on: Workers) -> dict[str, Any]:

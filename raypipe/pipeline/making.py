@@ -17,6 +17,7 @@ from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
 from raypipe.core.frame import users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record
+from raypipe.core.meter import measured
 from raypipe.core.step import Made, Work
 from raypipe.core.transient import is_transient
 from raypipe.pipeline.attempt import leased, work_under
@@ -86,9 +87,10 @@ class Making:
                 return again
             self.tell(StepEvent(self.name, "started", again.state, again.why))
             inputs = {edge: upstream[ref].artifact for edge, ref in self.node.refs.items() if ref and upstream[ref].ready}
-            artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
+            with measured() as meter:
+                artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
         why = again.why if self.num_tries < 2 else f"{again.why} (try {self.num_tries} of {self.execution.retries + 1})".strip()
-        return replace(again, artifact=artifact, made=True, why=why)
+        return replace(again, artifact=artifact, made=True, why=why, cost=meter.cost)
 
     def _tried(self, attempt: Callable[[], Artifact]) -> Artifact:
         """What `attempt` makes, after as many tries as the execution allows where the errors are of a kind that may be gone."""

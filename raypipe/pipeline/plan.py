@@ -10,6 +10,7 @@ from typing import Any, Literal
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.ledger import Ledger
+from raypipe.core.meter import Cost
 from raypipe.core.place import Place, find_project
 from raypipe.core.step import Look, Standing
 from raypipe.core.store import Store
@@ -62,6 +63,8 @@ class PlannedStep:
     """It was made in this run."""
     skipped: Literal["", "condition", "unasked"] = ""
     """Of a SKIP: `condition`: what may do without it runs; `unasked`: what needs it cannot run."""
+    cost: Cost | None = None
+    """What making it took in this run."""
 
     @property
     def ready(self) -> bool:
