@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 from raypipe.core.artifact import Artifact
-from raypipe.core.cluster import Debug, Session, connect
+from raypipe.core.cluster import Debug
 from raypipe.core.errors import Interrupted, RaypipeError
 from raypipe.core.ledger import StepRecord
+from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.crew import Crew, Ended
 from raypipe.pipeline.execution import CONTINUE, STOP, Execution
 from raypipe.pipeline.graph import order
@@ -32,10 +32,9 @@ class Driver:
         self.pipeline, self.scene, self.options, self.run = pipeline, scene, options, run
         self.failures: dict[str, RaypipeError] = {}
         """Step -> what it failed with, in the order in which it happened."""
-        self._stack = ExitStack()
-        self._session: Session | None = None
+        self._connection = Connection(options.cluster, scene.place.path)
         self._tracking = False
-        self._connecting, self._telling = threading.Lock(), threading.Lock()
+        self._telling = threading.Lock()
         self._notices = Notices(pipeline.name, run, self._progress)
         inline = isinstance(options.cluster, Debug)
         self._crew = Crew(0 if inline else options.num_parallel, self._release)
@@ -49,7 +48,7 @@ class Driver:
                 self._abandon()
             self._notices.wait()
         finally:
-            self._stack.close()
+            self._connection.close()
 
     def go(self, steps: dict[str, PlannedStep], plan: Plan) -> None:
         """Every step, each added to `steps` when it is done. The first failure is raised, after what its step's `on_failure` says.
@@ -79,7 +78,7 @@ class Driver:
             self.pipeline.execution[failed].on_failure_step == name for failed in self.failures if failed in self.pipeline.execution
         )
         options = replace(self.options, chosen=replace(self.options.chosen, called=name)) if called else self.options
-        return Making(name, self.pipeline, self.scene, options, self.run, self._connected, self._tell)
+        return Making(name, self.pipeline, self.scene, options, self.run, self._connection.session, self._tell)
 
     def _ended(self, ended: Sequence[Ended], steps: dict[str, PlannedStep], schedule: Schedule) -> None:
         """What steps came to: recorded together, then told, and then what follows from a failure."""
@@ -127,12 +126,6 @@ class Driver:
         if making.lease is not None:
             self.scene.ledger.release(making.lease)
 
-    def _connected(self) -> Session:
-        with self._connecting:
-            if self._session is None:
-                self._session = self._stack.enter_context(connect(self.options.cluster, self.scene.place.path))
-            return self._session
-
     def _tell(self, event: StepEvent) -> None:
         with self._telling:
             self.options.on_event(event)
@@ -151,7 +144,8 @@ class Driver:
 
     def _step_record(self, name: str, step: PlannedStep, seconds: float) -> StepRecord:
         rows = step.artifact.figures.get("num_rows") if step.artifact else None
-        return StepRecord(self.run, name, step.state, step.why, step.artifact.id if step.artifact else None, seconds, rows)
+        artifact, cost = step.artifact.id if step.artifact else None, asdict(step.cost) if step.cost else None
+        return StepRecord(self.run, name, step.state, step.why, artifact, seconds, rows, cost=cost)
 
     def _track(self, name: str, artifact: Artifact) -> None:
         if not self._tracking:
