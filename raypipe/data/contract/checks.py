@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 _compute: Any = pc
-FEW = 4_096
+FEW = 16_384
 """Values of which a look at the first ones tells whether they come again and again."""
 
 
@@ -34,11 +34,20 @@ def broken(rule: str, limit: Any, values: pa.ChunkedArray) -> np.ndarray:
     """int64, ascending. A value that is missing breaks `nulls` only."""
     import numpy as np
 
-    found = _BREAKS[rule](limit, values)
+    found = _of_dictionary(rule, limit, values) if pa.types.is_dictionary(values.type) else _BREAKS[rule](limit, values)
     # Most rules are broken by nothing, and that is known ten times sooner than which ones.
     if found is None or not _compute.any(found).as_py():
         return np.zeros(0, dtype=np.int64)
     return np.flatnonzero(_compute.fill_null(found, False).to_numpy())
+
+
+def _of_dictionary(rule: str, limit: Any, values: pa.ChunkedArray) -> Any:
+    """Of a dictionary each value is looked at once."""
+    if rule == "nulls":
+        return missing(plain(values))
+    coded: Any = values.combine_chunks()
+    found = _BREAKS[rule](limit, pa.chunked_array([coded.dictionary]))
+    return _compute.take(found, coded.indices) if found is not None and _compute.any(found).as_py() else None
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:

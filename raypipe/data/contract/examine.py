@@ -92,7 +92,7 @@ def _examine_columns(contract: Contract, seen: _Seen, others: Against) -> None:
     for name, column in contract.columns.items():
         if not column.stated:
             continue
-        values = plain(seen.table.column(name))
+        values = seen.table.column(name)
         for rule, limit in checks(column):
             breach, share = column.breach(rule), column.nulls_share if rule == "nulls" else None
             at_most = allowance(breach, column.tolerance) if share is None else share
