@@ -92,6 +92,8 @@ OPTIONS = (
     "--bytes",
     "--seconds",
     "--metrics",
+    "--columns",
+    "--html",
     "--json",
     "--help",
     "--port",
@@ -225,6 +227,7 @@ def _table_looks(of: argparse._SubParsersAction) -> None:
     head = _verb(of, "head", "tables", "head", "the first rows of a snapshot")
     head.add_argument("table", help=AT)
     head.add_argument("--limit", type=int, default=10, help="how many rows (default: 10)")
+    _profile_verb(of)
     diff = _verb(of, "diff", "tables", "diff", "what differs between two snapshots: columns, counts, statistics, and rows by their key")
     diff.add_argument("before", help=AT)
     diff.add_argument("after", nargs="?", help="SNAPSHOT, TAG or TIME; by default the newest snapshot")
@@ -249,6 +252,13 @@ def _table_contracts(of: argparse._SubParsersAction) -> None:
     validate.add_argument("rows", help=rows)
     validate.add_argument("--contract", metavar="FILE", help="the contract's YAML; without it: what a table's own contract has found")
     validate.add_argument("-o", "--output", metavar="FILE", help="a Parquet file for the first rows that break it, with their reasons")
+
+
+def _profile_verb(of: argparse._SubParsersAction) -> None:
+    profile = _verb(of, "profile", "profile", "profile", "what the values of each column are like, in the terminal or as a page to look at")
+    profile.add_argument("table", help=AT)
+    profile.add_argument("--columns", nargs="+", metavar="COLUMN", help="only these columns")
+    profile.add_argument("--html", metavar="FILE", help="a page to write, in one file that needs no network")
 
 
 def _table_changes(of: argparse._SubParsersAction) -> None:

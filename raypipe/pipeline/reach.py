@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from raypipe.bundle.bundle import Bundle
     from raypipe.data.lake.snapshot import Snapshot
+    from raypipe.data.statistics.profile import Profile
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,23 @@ class Reached:
             if missing <= 0:
                 break
         return pa.concat_tables(found)
+
+    def profile(self, columns: Sequence[str] | None = None, report: Callable[[str], None] | None = None) -> Profile:
+        """What its columns are like: `.to_json()`, `.to_html()`, and in a notebook a page to look at.
+
+        A file is read when its statistics are asked for the first time: by Ray where this process is attached to it, otherwise here.
+        """
+        import sys
+
+        from raypipe.data.statistics.kept import profile_table
+
+        ray = sys.modules.get("ray")
+        inline = ray is None or not ray.is_initialized()
+        found = profile_table(self.scene.ledger, self.scene.store, self.artifact, inline=inline, columns=columns, report=report)
+        s = self.snapshot
+        return replace(
+            found, about={"table": s.name, "snapshot": s.id, "files": s.num_files, "bytes": s.size, "made_at": s.created_at[:19]}
+        )
 
 
 def table(name: str, at: str | int | None = None, project_path: Path | str | None = None) -> Reached:

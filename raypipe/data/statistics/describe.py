@@ -26,7 +26,7 @@ TAIL = 0.01
 
 def described(profile: Profile) -> dict[str, Json]:
     """The whole profile as JSON."""
-    return {"rows": profile.num_rows, "columns": [describe(column) for column in profile.columns.values()]}
+    return {**profile.about, "rows": profile.num_rows, "columns": [describe(column) for column in profile.columns.values()]}
 
 
 def describe(column: ColumnProfile) -> dict[str, Json]:

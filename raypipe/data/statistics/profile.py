@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import pyarrow as pa
 
+from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.data.statistics.column import ColumnProfile
 from raypipe.data.statistics.measure import measured
@@ -19,6 +20,8 @@ class Profile:
     num_rows: int
     columns: dict[str, ColumnProfile]
     """By name, in the order of the table."""
+    about: dict[str, Json] = field(default_factory=dict)
+    """Of which rows, for a person: `table`, `snapshot`, `files`, `bytes`, `made_at`; merging leaves it behind."""
 
     @classmethod
     def of(cls, table: pa.Table, columns: Sequence[str] | None = None) -> Profile:
@@ -30,6 +33,24 @@ class Profile:
         if name not in self.columns:
             raise DataError(f"the profile has no column {name!r}.{nearest(name, self.columns)}")
         return self.columns[name]
+
+    def to_json(self) -> dict[str, Json]:
+        """Every figure, and of those that are not exact how far off they may be: see `describe.describe`."""
+        from raypipe.data.statistics.describe import described
+
+        return described(self)
+
+    def to_html(self) -> str:
+        """One page to look at; it needs no network and no other file."""
+        from raypipe.data.statistics.page import page
+
+        return page(self)
+
+    def _repr_html_(self) -> str:
+        """A notebook shows it in a frame of its own: the page's style stays in it."""
+        from html import escape
+
+        return f'<iframe srcdoc="{escape(self.to_html())}" style="width:100%;height:640px;border:0"></iframe>'
 
 
 def merge(profiles: Iterable[Profile]) -> Profile:
