@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 import pyarrow as pa
@@ -104,7 +106,7 @@ def test_learning_by_row_groups_finds_the_same_figures(bench, monkeypatch):
     np.testing.assert_allclose(grouped["speed"].to_numpy(), whole["speed"].to_numpy(), rtol=1e-6, atol=1e-7)
 
 
-CONTRACT = {
+CONTRACT: Any = {
     "columns": {
         "distance": {"type": "int64", "max": 2_900, "on_breach": "drop"},
         "air_time": {"type": "float64", "nulls": False, "on_breach": "quarantine"},
@@ -127,9 +129,9 @@ def test_a_contract_judges_what_the_pass_made(bench):
 
 
 def test_a_contract_that_is_broken_leaves_no_table(bench):
-    columns = {"speed": {"type": "float64", "min": 200}}
+    columns: Any = {"speed": {"type": "float64", "min": 200}}
     step = Transform(entries={"speed": Derive({"speed": "distance / air_time * 60"})}, contract=Contract(columns, exact=False))
-    with pytest.raises(DataError, match="column 'speed': .* below 200"):
+    with pytest.raises(DataError, match=r"column 'speed': .* below 200"):
         bench.run(step, table=bench.table(*PARTS))
 
 

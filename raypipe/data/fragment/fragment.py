@@ -5,12 +5,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 import pyarrow.parquet as pq
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 64 << 20
+CODED_BYTES = 2
+"""Of a column of text, a value: with less it is codes."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Fragment:
 
 def write_fragment(store: Store, path: str, table: pa.Table, schema: pa.Schema | None = None) -> Fragment:
     """Writes `table` durably to `path` and digests the bytes as they pass; `schema` has its columns with the field ids of the table that
-    it is for, which are 1, 2, ... in a new one.
+    it is for, which are 1, 2, ... in a new one. A column of text may come as a dictionary: it is written as text.
 
     Compressed by lz4: 8 to 14 % more CPU than none when writing, 10 % less when reading, and a third of the space on real data (zstd: 35 to
     50 % more, and half of that space). Dictionaries are for text alone: on floats they doubled the time.
@@ -104,20 +105,40 @@ def write_pieces(store: Store, path: str, pieces: Iterator[pa.Table], schema: pa
 def _written(store: Store, path: str, seen: Seen, pieces: Iterator[pa.Table], schema: pa.Schema | None) -> Fragment:
     _check_names(path, seen.schema)
     schema = numbered(seen.schema) if schema is None else schema
+    logical = with_ids_alone(schema)
+    codes = {name for name, type_ in zip(seen.schema.names, seen.schema.types, strict=True) if pa.types.is_dictionary(type_)}
+    physical = with_codes(logical, codes)
     footers: list[pq.FileMetaData] = []
     with store.create(path) as writer:
         sink = Sink(writer)
         try:
-            with pq.ParquetWriter(cast(Any, sink), with_ids_alone(schema), **_how(seen), metadata_collector=footers) as file:
+            as_it_is = physical.types == logical.types
+            with pq.ParquetWriter(cast(Any, sink), physical, store_schema=as_it_is, **_how(seen), metadata_collector=footers) as file:
                 for piece in pieces:
                     seen.add(piece)
-                    rows = pa.Table.from_arrays(piece.columns, schema=with_ids_alone(schema))
-                    file.write_table(rows, row_group_size=_row_group_rows(piece))
+                    rows = pa.Table.from_arrays(piece.columns, schema=physical)
+                    # The writer gives a dictionary up where another one follows.
+                    file.write_table(rows if as_it_is else rows.unify_dictionaries(), row_group_size=_row_group_rows(piece))
+                if not as_it_is:
+                    file.add_key_value_metadata(_stored(logical))
         except (pa.ArrowNotImplementedError, pa.ArrowInvalid, pa.ArrowTypeError, RuntimeError) as raised:
             raise _told(path, seen.schema, raised) from raised
     file = writer.file
     about = (path, seen.num_rows, file.size, file.sha256, 0, sink.footer_bytes(), seen.statistics(footers[0]))
     return Fragment(*about, columns=columns_digest(schema), footer_sha256=sink.footer_sha256())
+
+
+def _stored(schema: pa.Schema) -> dict[str, str]:
+    """What Arrow's writer says of a schema. Columns of text that come as dictionaries are written as what they are: text."""
+    own = {key.decode(): value.decode() for key, value in (schema.metadata or {}).items()}
+    return {**own, "ARROW:schema": base64.b64encode(schema.serialize().to_pybytes()).decode()}
+
+
+def with_codes(schema: pa.Schema, names: Collection[str]) -> pa.Schema:
+    """These columns of text as dictionaries."""
+    code = [f.name in names and pa.types.is_string(f.type) for f in schema]
+    fields = [f.with_type(pa.dictionary(pa.int32(), f.type)) if is_ else f for f, is_ in zip(schema, code, strict=True)]
+    return pa.schema(fields, schema.metadata)
 
 
 def _how(seen: Seen) -> dict[str, Any]:
@@ -157,10 +178,10 @@ def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | Non
     `where` takes the rows that meet it. StoreError where the footer, or a page that is read, is not what was written.
     """
     deleted = read_positions(store, fragment.deletes)
-    with _opened(store, fragment, columns) as (file, wanted):
+    with opened(store, fragment, columns) as (file, wanted):
         if where is not None:
             return stacked([wanted.empty(), *_matching(fragment, file, wanted, deleted, where)])
-        return without(_read(file, wanted), deleted)
+        return without(read_groups(file, wanted), deleted)
 
 
 def read_row_groups(
@@ -168,66 +189,17 @@ def read_row_groups(
 ) -> Iterator[pa.Table]:
     """The same in pieces of at most a row group (131,072 rows, less where rows are wide or deleted)."""
     deleted, first = read_positions(store, fragment.deletes), 0
-    with _opened(store, fragment, columns) as (file, wanted):
+    with opened(store, fragment, columns) as (file, wanted):
         if where is not None:
             yield from _matching(fragment, file, wanted, deleted, where)
             return
         for number in range(file.num_row_groups):
-            group = _read(file, wanted, [number])
+            group = read_groups(file, wanted, [number])
             yield without(group, deleted, first)
             first += group.num_rows
 
 
-@dataclass(frozen=True)
-class Span:
-    """Rows of a fragment that are worked on at once: all of it, or a row group."""
-
-    rows: pa.Table
-    """Without the deleted ones."""
-    numbers: np.ndarray
-    """Of each row in the file, from 1."""
-
-
-def read_spans(
-    store: Store,
-    fragment: Fragment,
-    columns: Sequence[str] | None = None,
-    may_hold: Callable[[Stats, int], bool] | None = None,
-    *,
-    by_group: bool = False,
-) -> Iterator[Span]:
-    """Its rows at once, or a row group at a time; at least one span comes.
-
-    `may_hold` says by the statistics (of the columns of which they are known) and the number of rows whether a row group, or the fragment
-    as a whole, can hold what is looked for; the others are not read.
-    """
-    deleted = read_positions(store, fragment.deletes)
-    with _opened(store, fragment, columns) as (file, wanted):
-        none = Span(wanted.empty(), np.empty(0, np.int64))
-        if may_hold is not None and not may_hold(fragment.stats, fragment.num_rows):
-            yield none
-            return
-        groups = list(_groups(fragment, file, may_hold))
-        whole = len(groups) == file.num_row_groups
-        for some in [[group] for group in groups] if by_group else [groups] if groups else []:
-            rows = _read(file, wanted, None if whole and not by_group else [number for number, _, _ in some])
-            yield _span(rows, some, deleted)
-        if not groups:
-            yield none
-
-
-def _groups(fragment: Fragment, file: pq.ParquetFile, may_hold: Callable[[Stats, int], bool] | None) -> Iterator[tuple[int, int, int]]:
-    """Of each row group that is to be read its number, its first row and its rows."""
-    known = _known_columns(fragment, file, None) if may_hold else {}
-    first = 0
-    for number in range(file.num_row_groups):
-        group = file.metadata.row_group(number)
-        if may_hold is None or may_hold(group_statistics(group, known), group.num_rows):
-            yield number, first, group.num_rows
-        first += group.num_rows
-
-
-def _read(file: pq.ParquetFile, wanted: _Wanted, groups: Sequence[int] | None = None) -> pa.Table:
+def read_groups(file: pq.ParquetFile, wanted: Wanted, groups: Sequence[int] | None = None) -> pa.Table:
     """These row groups, or all. A page whose header is damaged may pass for one of a kind that Arrow leaves out, without a word where a
     column is read alone."""
     chosen = range(file.num_row_groups) if groups is None else groups
@@ -239,39 +211,31 @@ def _read(file: pq.ParquetFile, wanted: _Wanted, groups: Sequence[int] | None = 
     return wanted.of(rows)
 
 
-def _span(rows: pa.Table, groups: Sequence[tuple[int, int, int]], deleted: np.ndarray) -> Span:
-    numbers = np.concatenate([np.arange(first, first + num_rows) for _, first, num_rows in groups])
-    if not len(deleted) or not np.isin(numbers, deleted, assume_unique=True).any():
-        return Span(rows, numbers + 1)
-    live = np.isin(numbers, deleted, assume_unique=True, invert=True)
-    return Span(kept(rows, live), numbers[live] + 1)
-
-
-def _known_columns(fragment: Fragment, file: pq.ParquetFile, columns: Sequence[str] | None) -> dict[str, tuple[int, pa.DataType]]:
+def known_columns(fragment: Fragment, file: pq.ParquetFile, columns: Sequence[str] | None) -> dict[str, tuple[int, pa.DataType]]:
     """Of the snapshot's columns the place in the file, and the type there."""
-    written = _written_schema(file)
+    written = written_schema(file.metadata)
     places = {file.metadata.schema.column(i).path: i for i in range(file.metadata.num_columns)}
     names = _wanted(fragment, written, columns).names
     return {name: (places[found], written.field(found).type) for name, found in names.items() if found in places}
 
 
-def _matching(fragment: Fragment, file: pq.ParquetFile, wanted: _Wanted, deleted: Any, where: Predicate) -> Iterator[pa.Table]:
+def _matching(fragment: Fragment, file: pq.ParquetFile, wanted: Wanted, deleted: Any, where: Predicate) -> Iterator[pa.Table]:
     """The rows that meet it, of the row groups that can hold one by their statistics; the columns that it looks at are read first."""
-    first, chosen = 0, _known_columns(fragment, file, where.columns)
-    tested = _wanted(fragment, _written_schema(file), where.columns)
+    first, chosen = 0, known_columns(fragment, file, where.columns)
+    tested = _wanted(fragment, written_schema(file.metadata), where.columns)
     for number in range(file.num_row_groups):
         group = file.metadata.row_group(number)
         start, first = first, first + group.num_rows
         if not where.may_match(group_statistics(group, chosen), group.num_rows):
             continue
-        mask = where.mask(without(_read(file, tested, [number]), deleted, start))
+        mask = where.mask(without(read_groups(file, tested, [number]), deleted, start))
         if mask is None or cast(Any, pyarrow.compute).any(mask).as_py():
-            rows = without(_read(file, wanted, [number]), deleted, start)
+            rows = without(read_groups(file, wanted, [number]), deleted, start)
             yield rows if mask is None else kept(rows, mask.to_numpy())
 
 
 @dataclass(frozen=True)
-class _Wanted:
+class Wanted:
     """The columns that a reader is asked for, and which of the file's they are."""
 
     schema: pa.Schema
@@ -280,6 +244,13 @@ class _Wanted:
     """By the snapshot's names, those in the file; what is missing was added since."""
     found: list[str] | None
     """What is to be read of the file; None is everything."""
+
+    def with_codes(self, names: Collection[str]) -> Wanted:
+        """These columns of text as dictionaries."""
+        fields = [
+            f.with_type(pa.dictionary(pa.int32(), f.type)) if f.name in names and pa.types.is_string(f.type) else f for f in self.schema
+        ]
+        return replace(self, schema=pa.schema(fields)) if names else self
 
     def empty(self) -> pa.Table:
         return bare_schema(self.schema).empty_table()
@@ -331,14 +302,21 @@ def _row_group_rows(table: pa.Table) -> int:
 
 
 @contextmanager
-def _opened(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> Iterator[tuple[pq.ParquetFile, _Wanted]]:
-    """The file and which of its columns are asked for; what goes wrong while it is open names the file."""
+def opened(
+    store: Store, fragment: Fragment, columns: Sequence[str] | None, coded: Collection[str] = ()
+) -> Iterator[tuple[pq.ParquetFile, Wanted]]:
+    """The file and which of its columns are asked for; what goes wrong while it is open names the file.
+
+    `coded`: columns of text that come as dictionaries, where the file has them so.
+    """
     try:
         filesystem, path = store.filesystem(fragment.path)
         with filesystem.open_input_file(path) as source:
             footer = _verified_footer(source, fragment)
-            with pq.ParquetFile(source, metadata=footer, page_checksum_verification=True) as file:
-                yield file, _wanted(fragment, _written_schema(file), columns)
+            wanted = _wanted(fragment, written_schema(footer), columns)
+            some = {name: found for name, found in wanted.names.items() if name in coded and _is_coded(footer, found)}
+            with pq.ParquetFile(source, metadata=footer, page_checksum_verification=True, read_dictionary=list(some.values())) as file:
+                yield file, wanted.with_codes(some)
     except FileNotFoundError as error:
         raise StoreError(f"{fragment.path}: is not in the store at {store.root}. {_REMEDY}") from error
     except (OSError, pa.ArrowException) as error:
@@ -347,7 +325,7 @@ def _opened(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> 
 
 def verify_footer(store: Store, fragment: Fragment) -> None:
     """StoreError where the file's size or footer is not what was written: for readers that check pages alone."""
-    with _opened(store, fragment, None):
+    with opened(store, fragment, None):
         pass
 
 
@@ -370,23 +348,33 @@ def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
-def _written_schema(file: pq.ParquetFile) -> pa.Schema:
+def _is_coded(footer: pq.FileMetaData, name: str) -> bool:
+    """Whether a column of text is written by codes throughout: text itself takes four bytes and more a value. Where a dictionary was
+    given up for too many values, making another one when reading costs more than it saves."""
+    (place,) = [i for i in range(footer.num_columns) if footer.schema.column(i).path == name] or [None]
+    if place is None or footer.schema.column(place).physical_type != "BYTE_ARRAY":
+        return False
+    chunks = [footer.row_group(number).column(place) for number in range(footer.num_row_groups)]
+    return all(chunk.has_dictionary_page and chunk.total_uncompressed_size <= CODED_BYTES * chunk.num_values for chunk in chunks)
+
+
+def written_schema(footer: pq.FileMetaData) -> pa.Schema:
     """As it was given to the writer, with field ids: pyarrow's own reader widens seconds, date64 and dictionaries of numbers."""
-    stored = (file.metadata.metadata or {}).get(b"ARROW:schema")
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored))) if stored else file.schema_arrow
+    stored = (footer.metadata or {}).get(b"ARROW:schema")
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(stored))) if stored else footer.schema.to_arrow_schema()
 
 
-def _wanted(fragment: Fragment, written: pa.Schema, columns: Sequence[str] | None) -> _Wanted:
+def _wanted(fragment: Fragment, written: pa.Schema, columns: Sequence[str] | None) -> Wanted:
     schema = fragment.as_now or written
     if columns is not None:
         if missing := [name for name in columns if name not in schema.names]:
             raise DataError(f"{fragment.path}: has no column {missing[0]!r}.{nearest(missing[0], schema.names)}")
         schema = pa.schema([schema.field(name) for name in columns])
     if fragment.as_now is None:
-        return _Wanted(schema, {name: name for name in schema.names}, None if columns is None else schema.names)
+        return Wanted(schema, {name: name for name in schema.names}, None if columns is None else schema.names)
     in_file = {field_id(column): column.name for column in written}
     names = {column.name: in_file[field_id(column)] for column in schema if field_id(column) in in_file}
-    return _Wanted(schema, names, list(names.values()))
+    return Wanted(schema, names, list(names.values()))
 
 
 def _name_types(schema: pa.Schema) -> str:

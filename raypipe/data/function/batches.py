@@ -11,7 +11,8 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
-from raypipe.data.fragment.fragment import Fragment, Span, read_spans, write_fragment, write_pieces
+from raypipe.data.fragment.fragment import Fragment, write_fragment, write_pieces
+from raypipe.data.fragment.spans import Span, read_spans
 from raypipe.data.function.callee import Callee, Code
 from raypipe.data.function.columns import agreed, as_agreed, joined
 from raypipe.data.function.fault import FunctionError, Rows, placed

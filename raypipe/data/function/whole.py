@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from raypipe.code.form import Form
 from raypipe.core.errors import DataError, RaypipeError
-from raypipe.data.fragment.fragment import Fragment, read_spans, write_fragment
+from raypipe.data.fragment.fragment import Fragment, write_fragment
+from raypipe.data.fragment.spans import read_spans
 from raypipe.data.function.callee import Callee, Code, from_form, to_form
 from raypipe.data.function.columns import agreed, joined
 from raypipe.data.function.fault import FunctionError, Rows, raised

@@ -16,7 +16,8 @@ from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge
-from raypipe.data.fragment.fragment import Fragment, Span, read_spans, write_fragment, write_pieces
+from raypipe.data.fragment.fragment import Fragment, write_fragment, write_pieces
+from raypipe.data.fragment.spans import Span, read_spans
 from raypipe.data.function.fault import placed
 from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item, fragment_path

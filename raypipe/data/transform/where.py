@@ -13,8 +13,8 @@ from raypipe.core.errors import DataError
 from raypipe.core.step import Columns
 from raypipe.data.expression import Expression, without_nans
 from raypipe.data.fragment.bounds import Stats
-from raypipe.data.fragment.fragment import Span
 from raypipe.data.fragment.positions import kept
+from raypipe.data.fragment.spans import Span
 from raypipe.data.parts import limit
 from raypipe.data.types import is_type, parse_type
 from raypipe.data.where.conditions import parsed

@@ -14,8 +14,9 @@ import pytest
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.store import Store
 from raypipe.data.fragment.conform import numbered
-from raypipe.data.fragment.fragment import read_fragment, read_row_groups, read_spans, write_fragment, write_pieces
+from raypipe.data.fragment.fragment import read_fragment, read_row_groups, write_fragment, write_pieces
 from raypipe.data.fragment.positions import write_deletes
+from raypipe.data.fragment.spans import read_spans
 
 D = decimal.Decimal
 
