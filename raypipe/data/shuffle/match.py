@@ -144,13 +144,15 @@ def matches(asked: Matching, left: pa.Table, right: pa.Table) -> Found:
     """Rows of equal keys; a missing key matches nothing, NaN matches NaN. DataError where `validate` does not hold."""
     import numpy as np
 
-    _validated(asked, left, right)
-    sides = {name: _side(asked, rows) for name, rows in (("l", left), ("r", right))}
-    _bounded(asked, sides)
+    sides = {"l": _side(asked, left), "r": _side(asked, right)}
+    most = {name: _most(asked, rows) if name == "r" or asked.unique_left else 1 for name, rows in sides.items()}
+    _validate(asked, sides, most)
+    if most["r"] * sides["l"].num_rows > MOST_PAIRS:
+        _bound(asked, sides)
     on = " and ".join(f"l.{key} = r.{key}" for key in asked.keys)
     found = select(f"select l.i as i, r.i as j from l join r on {on}", sides, "the join")
     i, j = found.column("i").to_numpy(), found.column("j").to_numpy()
-    order = np.lexsort((j, i))
+    order = np.argsort(i * right.num_rows + j)
     i, j = i[order], j[order]
     counts = np.bincount(i) if len(i) else np.zeros(1, np.int64)
     told = Counts(left.num_rows, right.num_rows, int((counts > 0).sum()), len(i), int(counts.max()))
@@ -170,13 +172,13 @@ def zipped(asked: Matching, rows: pa.Table, returned: pa.Table | None) -> pa.Tab
     import numpy as np
 
     at = local(returned) if returned is not None else np.array([], np.int64)
+    has = np.zeros(rows.num_rows, bool)
+    has[at] = True
     if asked.how in ("semi", "anti"):
-        has = np.zeros(rows.num_rows, bool)
-        has[at] = True
         return rows.filter(pa.array(has if asked.how == "semi" else ~has))
     i, j = at, np.arange(len(at))
     if asked.how in ("left", "full"):
-        alone = np.setdiff1d(np.arange(rows.num_rows), at)
+        alone = np.flatnonzero(~has)
         i, j = np.concatenate([at, alone]), np.concatenate([j, np.full(len(alone), -1)])
         order = np.argsort(i, kind="stable")
         i, j = i[order], j[order]
@@ -200,23 +202,26 @@ def _side(asked: Matching, rows: pa.Table) -> pa.Table:
     return numbered.filter(asked.has_keys(numbered))
 
 
-def _validated(asked: Matching, left: pa.Table, right: pa.Table) -> None:
-    for side, rows, unique, on in (("left", left, asked.unique_left, asked.left_on), ("right", right, asked.unique_right, asked.right_on)):
-        if not unique:
+def _most(asked: Matching, rows: pa.Table) -> int:
+    """How often the key is there that is there most often."""
+    counted = f"select count(*) as n from r group by {', '.join(asked.keys)}"
+    return select(f"select coalesce(max(n), 0) as n from ({counted})", {"r": rows}, "the join").column("n")[0].as_py()
+
+
+def _validate(asked: Matching, sides: dict[str, pa.Table], most: dict[str, int]) -> None:
+    unique = {"l": ("left", asked.unique_left, asked.left_on), "r": ("right", asked.unique_right, asked.right_on)}
+    for name, (side, wanted, on) in unique.items():
+        if not wanted or most[name] <= 1:
             continue
         keys = ", ".join(asked.keys)
         sql = f"select {keys}, count(*) as n from r group by all having count(*) > 1 order by all limit 1"
-        for row in select(sql, {"r": _side(asked, rows).select(asked.keys)}, "the join").to_pylist():
-            value = ", ".join(f"{name} = {row[key]!r}" for name, key in zip(on, asked.keys, strict=True))
-            raise DataError(
-                f"the {side} table has {row['n']:,} rows with {value}, but validate is '{asked.validate}': expected one at most"
-            )
+        row = select(sql, {"r": sides[name]}, "the join").to_pylist()[0]
+        value = ", ".join(f"{column} = {row[key]!r}" for column, key in zip(on, asked.keys, strict=True))
+        raise DataError(f"the {side} table has {row['n']:,} rows with {value}, but validate is '{asked.validate}': expected one at most")
 
 
-def _bounded(asked: Matching, sides: dict[str, pa.Table]) -> None:
+def _bound(asked: Matching, sides: dict[str, pa.Table]) -> None:
     """DataError before so many pairs are made that they would not fit."""
-    if asked.unique_left or asked.unique_right:
-        return
     keys = ", ".join(asked.keys)
     counted = (f"(select {keys}, count(*) as n from {side} group by all)" for side in ("l", "r"))
     sql = "select {}, l.n * r.n as n from {} l join {} r using ({}) order by n desc".format(

@@ -1,0 +1,69 @@
+"""Shuffles of ten million rows (a group-by of 100,000 keys, a join with a million rows, a sort) over plain Ray Data and DuckDB in one
+process. All read the same Parquet files and write Parquet; raypipe's is a table with checksums, digests and fsync."""
+
+from __future__ import annotations
+
+import json
+import sys
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import cluster
+import shuffle_work
+from claim import Claim, interleaved, main, ratio, spread
+
+WORK = Path(__file__).with_name("shuffle_work.py")
+NUM_CPUS = 4
+WORKERS = {"RAY_num_workers_soft_limit": "16"}
+"""As raypipe sets it where it starts Ray: idle workers are kept for the next job. Both sides have it."""
+WORKS = {
+    "group": ("group-by of 10 M rows, 100,000 keys", 3.0, 4.0),
+    "join": ("left join of 10 M rows with 1 M", 3.0, 4.0),
+    "sort": ("sort of 10 M rows", 3.0, 4.0),
+}
+"""Work -> its name, how many times Ray Data's CPU seconds it is at least within, and DuckDB's at most."""
+
+
+@dataclass
+class Bench:
+    """One folder, one warm cluster, and what the work took on the clock."""
+
+    folder: Path
+    ray: cluster.Cluster
+    rows: dict[str, int] = field(default_factory=dict)
+    wall_s: dict[str, list[float]] = field(default_factory=dict)
+
+    def work(self, name: str, side: str) -> float:
+        """CPU seconds of one piece of work, in a process of its own and in the cluster, once all workers stand."""
+        address = "-" if side == "duckdb" else self.ray.address
+        spent = self.ray.run_warm([sys.executable, str(WORK), name, side, str(self.folder), address], self.folder)
+        self.rows[side] = json.loads(spent.output.splitlines()[-1])["rows"]
+        self.wall_s.setdefault(side, []).append(spent.wall_s)
+        return spent.cpu_s
+
+
+def measure(quick: bool) -> Iterator[Claim]:
+    with tempfile.TemporaryDirectory() as folder, cluster.warm(NUM_CPUS, WORKERS) as ray:
+        (Path(folder) / "warm").mkdir()
+        shuffle_work.prepare(Path(folder) / "warm", 8_000)
+        shuffle_work.prepare(Path(folder), 1_000_000 if quick else 10_000_000)
+        for name in WORKS:
+            yield from _over(Bench(Path(folder), ray), name, 1 if quick else 3)
+
+
+def _over(bench: Bench, name: str, rounds: int) -> Iterator[Claim]:
+    sides = ["raypipe", "ray", "duckdb", *(["dealt"] if name == "join" else [])]
+    found = interleaved(rounds, {side: lambda side=side: bench.work(name, side) for side in sides})
+    assert len(set(bench.rows.values())) == 1, f"{name}: the sides made {bench.rows} rows"
+    told, faster, slower = WORKS[name]
+    detail = f"{spread(found, 'CPU-s')}; on the clock {spread(bench.wall_s, 's')}"
+    yield Claim(f"{told}: Ray Data over raypipe", ratio(found, "ray", "raypipe"), faster, at_least=True, detail=detail)
+    yield Claim(f"{told}: raypipe over DuckDB", ratio(found, "raypipe", "duckdb"), slower)
+    if name == "join":
+        yield Claim(f"{told}, both dealt: Ray Data over raypipe", ratio(found, "ray", "dealt"), faster, at_least=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(measure))
