@@ -65,6 +65,8 @@ class Increment:
     """What new fragments are appended to; None where the table is overwritten."""
     num_gone: int = 0
     """Fragments of the earlier input that are none of this one."""
+    num_again: int = 0
+    """Fragments that were input before, and are worked on again: what they became is lost, or some of it lies in the table beside."""
     why: str = ""
     """Why nothing is carried over though the step has run before."""
 
@@ -83,8 +85,9 @@ class Increment:
         if not self.carried:
             return f"all {len(self.inputs):,} fragments are computed: {self.why}" if self.why else ""
         gone = f" and {self.num_gone:,} gone" if self.num_gone else ""
-        computed = f"{len(self.new):,} of {len(self.inputs):,} fragments are new{gone}: {100 * self.share:.1f} % of the rows computed"
-        return f"{computed}, the others carried over"
+        again = f", {self.num_again:,} made again" if self.num_again else ""
+        told = f"{len(self.new) - self.num_again:,} of {len(self.inputs):,} fragments are new{gone}{again}"
+        return f"{told}: {100 * self.share:.1f} % of the rows computed, the others carried over"
 
     def standing(self, ledger: Ledger) -> list[Fragment]:
         """The fragments of the table that is appended to."""
@@ -270,18 +273,20 @@ def _kept(work: Work, start: Increment, artifact: Table, before: Record, beside:
     computed again."""
     places, files = before.places(), _by_digest(fragments(work.ledger, artifact))
     carried: dict[int, Became] = {}
+    num_again = 0
     for place, fragment in enumerate(start.inputs):
         if then := places.get(digest(fragment)):
             at = then.pop(0)
             digests, note = [output.hex() for output in before.output[at]], before.note(at)
-            if beside is not None and "beside" in note:
-                continue
             found = [files[digest].pop(0) for digest in digests if files.get(digest)]
-            if len(found) == len(digests) and all(work.store.holds(File(f.path, f.size, f.sha256)) for f in found):
+            is_whole = len(found) == len(digests) and all(work.store.holds(File(f.path, f.size, f.sha256)) for f in found)
+            if is_whole and not (beside is not None and "beside" in note):
                 carried[place] = Became(digests, note, found)
+            else:
+                num_again += 1
     if not carried:
-        return replace(start, why="none of them is as it was")
-    return replace(start, carried=carried, earlier=artifact, num_gone=sum(map(len, places.values())))
+        return replace(start, why=f"of {num_again:,} the result is lost" if num_again else "none of them is as it was")
+    return replace(start, carried=carried, earlier=artifact, num_gone=sum(map(len, places.values())), num_again=num_again)
 
 
 def _by_digest(parts: Sequence[Fragment]) -> dict[str, list[Fragment]]:

@@ -110,6 +110,10 @@ def fitted(
     if drifted:
         told = ", ".join(f"'{name}' by {psi:.2g}" for name, psi in drifted.items())
         work.report(f"fitted anew: since run {keep.run if keep else ''} the training part has drifted by more than {above:g} (PSI): {told}")
+    before = None if said else next(earlier(work, BUT), None)
+    if before and before[1]["inputs"] != work.identity["inputs"]:
+        told = "by another contract, label, split or sample, or behind another fit"
+        work.report(f"fitted anew: its table is made otherwise than for the fit of run {before[0].run}: {told}")
     now = keep.now if keep else describe.of(work, parts)
     return Fitted(fit_anew(), _write(work, now, now), {"fit": {"run": work.run, "drift": {}}})
 
