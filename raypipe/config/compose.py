@@ -60,11 +60,26 @@ def compose(config_dir: Path, name: str, overrides: Sequence[str] = ()) -> Compo
     config.pop("hydra", None)
     search = (config_dir.absolute().parent,)
     values, more = resolved(config, defaults_of(config, search)) if has_references(config) else (config, [])
+    values, wrong = _with_contracts(values, search)
+    more += wrong
     unmeant = {p.where for p in more}
     more += [p for p in problems_of(_completed(values), search) if p.where not in unmeant]
     if problems or more:
         raise ConfigError([*problems, *(_placed(p, found) for p in dict.fromkeys(more))])
     return Composed(_completed(values), config, tuple(found), search)
+
+
+def _with_contracts(values: dict[str, Json], search: Sequence[Path]) -> tuple[dict[str, Json], list[Problem]]:
+    """Schemas of pandera's that are named as contracts, as the contracts that they are."""
+    steps = values.get("steps")
+    steps = list(steps.values()) if isinstance(steps, dict) else []
+    nodes = [values.get("contract"), *(step.get("contract") for step in steps if isinstance(step, dict))]
+    targets = [node["_target_"] for node in nodes if isinstance(node, dict) and isinstance(node.get("_target_"), str)]
+    if all(target.startswith("raypipe.") for target in targets):
+        return values, []
+    from raypipe.config.contract import with_contracts
+
+    return with_contracts(values, search)
 
 
 def _choose(config_dir: Path, name: str, parsed: list[Override], problems: list[Problem]) -> tuple[list[Override], list[Layer]]:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +12,12 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from raypipe.code.module import find
 from raypipe.config.problems import component_problems
 from raypipe.core.errors import ConfigError, Problem
 from raypipe.data.contract.contract import Contract
+from raypipe.data.contract.pandera_ import is_schema
+from raypipe.data.contract.written import stated
 
 TARGET = "raypipe.Contract"
 
@@ -31,6 +37,56 @@ def read_contract(path: Path) -> Contract:
     if problems:
         raise ConfigError(problems)
     return contract
+
+
+def with_contracts(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[dict[str, Any], list[Problem]]:
+    """The config with every `contract: {_target_: module.schema}` that names a pandera schema of the user's as the contract that it is,
+    and what is wrong with those. The module is imported, and pandera with it: about a second, at each command."""
+    made, problems = dict(values), []
+    parts = {"contract": made} | {
+        f"steps.{name}.contract": step for name, step in (made.get("steps") or {}).items() if isinstance(step, dict)
+    }
+    for where, holder in parts.items():
+        node = holder.get("contract")
+        target = node.get("_target_") if isinstance(node, dict) else None
+        if not isinstance(target, str) or target.startswith("raypipe."):
+            continue
+        try:
+            contract = _converted(where, target, search)
+        except ConfigError as error:
+            problems += error.problems
+            contract = None
+        written = None if contract is None else {"_target_": TARGET, **stated(contract)}
+        if where == "contract":
+            made["contract"] = written
+        else:
+            step = where.split(".")[1]
+            made["steps"] = {**made["steps"], step: {**made["steps"][step], "contract": written}}
+    return made, problems
+
+
+def _converted(where: str, target: str, search: Sequence[Path]) -> Contract:
+    module, _, name = target.rpartition(".")
+    found = find(module, search)
+    if found is None or found.origin != "user":
+        raise ConfigError(
+            [Problem(f"{where}._target_", f"there is no module '{module}' in the project, expected raypipe.Contract or a pandera schema.")]
+        )
+    for path in map(str, search):
+        if path not in sys.path:
+            sys.path.insert(0, path)
+    try:
+        schema = getattr(import_module(module), name, None)
+    except ImportError as error:
+        raise ConfigError(
+            [Problem(f"{where}._target_", f"{module} cannot be imported: {error}. pandera: pip install 'raypipe[pandera]'.")]
+        ) from None
+    if schema is None or not is_schema(schema):
+        raise ConfigError([Problem(f"{where}._target_", f"{target} is no pandera DataFrameSchema or DataFrameModel.")])
+    try:
+        return Contract.of(schema)
+    except ConfigError as error:
+        raise ConfigError([Problem(f"{where}.{p.where}", f"{p.what} ({target})") for p in error.problems]) from None
 
 
 def _leave_out(written: dict[str, Any], keys: list[str]) -> None:

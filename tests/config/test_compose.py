@@ -254,7 +254,8 @@ FILES = {
         )
     },
     "contract: {columns: {a: {type: int64, on_breach: dorp}}}\n": {
-        "contract.columns.a.on_breach": "found 'dorp', expected one of 'fail', 'drop', 'warn'. (conf/p.yaml)"
+        "contract.columns.a.on_breach": "found 'dorp', expected one of 'fail', 'quarantine', 'drop', 'warn' "
+        "or a mapping of names to one of 'fail', 'quarantine', 'drop', 'warn'. (conf/p.yaml)"
     },
 }
 

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, get_args
 
 import pyarrow as pa
 
@@ -84,6 +84,13 @@ class Contract:
         object.__setattr__(self, "rules", all_of(Rule, "rules", self.rules))
         if self.freshness is not None:
             object.__setattr__(self, "freshness", made_of(Freshness, "freshness", self.freshness))
+
+    @classmethod
+    def of(cls, schema: Any) -> Contract:
+        """A pandera DataFrameSchema or DataFrameModel as a contract. ConfigError with every part of it that has no equal."""
+        from raypipe.data.contract.pandera_ import contract_of
+
+        return contract_of(schema)
 
     def problems(self) -> list[str]:
         """What is wrong with the settings, each with its key."""
