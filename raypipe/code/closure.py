@@ -11,6 +11,7 @@ from raypipe.code import distribution, tokens
 from raypipe.code.module import executed
 from raypipe.code.reach import Reach
 from raypipe.code.recorded import load, record
+from raypipe.code.settled import once
 from raypipe.code.target import define, missing
 from raypipe.core.errors import ConfigError
 
@@ -41,6 +42,7 @@ class Closure:
     """What reading could not follow: modules imported by a computed name."""
 
 
+@once
 def closure(target: str, search: Sequence[Path], reads: Sequence[str] = ()) -> Closure | None:
     """The closure of an import path; None where it is not the user's code but an installed distribution's.
 

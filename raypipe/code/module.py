@@ -15,6 +15,7 @@ from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Literal
 
+from raypipe.code.settled import once
 from raypipe.core.errors import ConfigError, nearest
 
 Origin = Literal["user", "own", "installed", "standard"]
@@ -123,6 +124,7 @@ class Module:
         return "\n".join(self.lines[first - 1 : statement.end_lineno]) + "\n"
 
 
+@once
 def find(name: str, search: Sequence[Path]) -> Found | None:
     """Where `import name` would find it, with the folders of `search` first; None where nothing is found. Imports nothing."""
     parts = name.split(".")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from raypipe.code.annotation import components, element
+from raypipe.code.settled import once
 from raypipe.code.target import define, missing, refused
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError
@@ -79,6 +80,7 @@ def _own_shape(target: str) -> Shape:
     return _shape(target, ())
 
 
+@once
 def _shape(target: str, search: Sequence[Path]) -> Shape:
     from raypipe.code import inspected, parsed  # they build on this page's types
 

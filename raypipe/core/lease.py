@@ -176,6 +176,8 @@ class Heartbeat:
 
     def __init__(self, ledger: Beats, lease: Lease, clock: Callable[[], float] = time.monotonic):
         self._ledger, self._lease, self._clock = ledger, lease, clock
+        self.given_back = False
+        """Whether the lease was given back with what was published: then nobody need do it again."""
         self._last = clock()
         self._lost: Fenced | None = None
         self._stopped = threading.Event()

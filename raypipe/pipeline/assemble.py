@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.settled import settled
 from raypipe.code.shape import Shape, canonical_value, shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
@@ -38,6 +39,11 @@ TRANSFORM_SETTINGS = ("table", "where", "contract", "profile", "refit", "refit_a
 
 def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     """`values`: name, the slots, and `steps`, as plain JSON. Raises ConfigError with every problem of the graph."""
+    with settled():
+        return _assembled(values, search)
+
+
+def _assembled(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     raw, problems = written_steps(values, search)
     shapes, more = _shapes(raw, search)
     problems += more

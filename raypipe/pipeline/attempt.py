@@ -17,11 +17,13 @@ from raypipe.core.step import Look, Work
 def leased(ledger: Ledger, key: str, run: str) -> Iterator[tuple[Lease, Heartbeat]]:
     """The lease of that key, kept alive, and given back at the end; LeaseHeld where another has it."""
     lease = ledger.claim(key, run)
+    heartbeat = Heartbeat(ledger, lease)
     try:
-        with Heartbeat(ledger, lease) as heartbeat:
+        with heartbeat:
             yield lease, heartbeat
     finally:
-        ledger.release(lease)
+        if not heartbeat.given_back:
+            ledger.release(lease)
 
 
 def work_under(lease: Lease, heartbeat: Heartbeat, look: Look, run: str, **more: Any) -> Work:

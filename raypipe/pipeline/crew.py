@@ -26,6 +26,8 @@ class Ended:
     planned: PlannedStep | None
     error: RaypipeError | None
     seconds: float
+    recorded: bool = False
+    """Whether the ledger has it already."""
 
 
 class Crew:
@@ -136,4 +138,4 @@ def _ended(making: Making, outcome: PlannedStep | BaseException) -> Ended:
         return Ended(making.name, None, outcome, seconds)
     if isinstance(outcome, BaseException):
         raise outcome
-    return Ended(making.name, outcome, None, seconds)
+    return Ended(making.name, outcome, None, seconds, making.recorded)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -84,7 +84,7 @@ class Driver:
         """What steps came to: recorded together, then told, and then what follows from a failure."""
         done = {e.name: e.planned for e in ended if e.planned is not None}
         steps |= done
-        self._record(done, {e.name: e.seconds for e in ended})
+        self._record(done, {e.name: e.seconds for e in ended}, {e.name for e in ended if e.recorded})
         for one in ended:
             if one.error is not None:
                 self._failed(one, one.error, steps, schedule)
@@ -115,7 +115,7 @@ class Driver:
         self._crew.end(Interrupted("interrupted; the same command goes on from here"))
         for ended in self._crew.rest():
             if ended.planned is not None:
-                self._record({ended.name: ended.planned}, {ended.name: ended.seconds})
+                self._record({ended.name: ended.planned}, {ended.name: ended.seconds}, [ended.name] if ended.recorded else ())
             elif ended.error is not None:
                 words = str(ended.error)
                 self.scene.ledger.record_steps([StepRecord(self.run, ended.name, "INTERRUPTED", words, None, ended.seconds, None)])
@@ -133,11 +133,11 @@ class Driver:
     def _progress(self, step: str, text: str) -> None:
         self._tell(StepEvent(step, "progress", "FAILED", text))
 
-    def _record(self, steps: Mapping[str, PlannedStep], seconds: Mapping[str, float]) -> None:
-        """What became of steps, in one transaction, and then told."""
-        if not steps:
-            return
-        self.scene.ledger.record_steps([self._step_record(name, step, seconds.get(name, 0.0)) for name, step in steps.items()])
+    def _record(self, steps: Mapping[str, PlannedStep], seconds: Mapping[str, float], recorded: Collection[str] = ()) -> None:
+        """What became of steps, in one transaction where it was not recorded with what they made, and then told."""
+        new = {name: step for name, step in steps.items() if name not in recorded}
+        if new:
+            self.scene.ledger.record_steps([self._step_record(name, step, seconds.get(name, 0.0)) for name, step in new.items()])
         for name, step in steps.items():
             standing = step.standing.state if step.standing else ""
             self._tell(StepEvent(name, "ended", step.state, step.why, step.artifact, standing, seconds.get(name, 0.0)))

@@ -6,19 +6,20 @@ import random
 import time
 import traceback
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from raypipe.code.shape import shape
+from raypipe.core import runs
 from raypipe.core.artifact import KINDS, Artifact
 from raypipe.core.cluster import Session
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
 from raypipe.core.frame import users_frame
 from raypipe.core.lease import Heartbeat, Lease
-from raypipe.core.ledger import Record
-from raypipe.core.meter import measured
-from raypipe.core.step import Made, Work
+from raypipe.core.ledger import Record, StepRecord
+from raypipe.core.meter import Cost, measured
+from raypipe.core.step import Commit, Made, Work
 from raypipe.core.transient import is_transient
 from raypipe.pipeline.attempt import leased, work_under
 from raypipe.pipeline.build import build_step, defines
@@ -59,6 +60,10 @@ class Making:
         """By the monotonic clock; None where the try may take any time, or none is at work."""
         self.lease: Lease | None = None
         self.num_tries = 0
+        self.cost = Cost()
+        """Of all tries."""
+        self.recorded = False
+        """Whether the ledger has the step's record already."""
 
     def made(self, upstream: Mapping[str, PlannedStep]) -> PlannedStep:
         """The step, done. Raises RaypipeError: what its last try failed with, or what it was ended with."""
@@ -87,10 +92,8 @@ class Making:
                 return again
             self.tell(StepEvent(self.name, "started", again.state, again.why))
             inputs = {edge: upstream[ref].artifact for edge, ref in self.node.refs.items() if ref and upstream[ref].ready}
-            with measured() as meter:
-                artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
-        why = again.why if self.num_tries < 2 else f"{again.why} (try {self.num_tries} of {self.execution.retries + 1})".strip()
-        return replace(again, artifact=artifact, made=True, why=why, cost=meter.cost)
+            artifact = self._tried(lambda: self._attempt(again, lease, heartbeat, inputs))
+        return replace(again, artifact=artifact, made=True, why=self._why(again), cost=self.cost)
 
     def _tried(self, attempt: Callable[[], Artifact]) -> Artifact:
         """What `attempt` makes, after as many tries as the execution allows where the errors are of a kind that may be gone."""
@@ -122,11 +125,15 @@ class Making:
         with self.interrupt.within():
             self.try_until = time.monotonic() + timeout_s if timeout_s is not None else None
             try:
-                made = self._ran(work, inputs)
+                with measured() as meter:
+                    made = self._ran(work, inputs)
             finally:
                 self.try_until = None
+                self.cost += meter.cost
         heartbeat.check()
-        return self._published(lease, work, made, planned, inputs)
+        artifact = self._published(lease, work, made, planned, inputs)
+        heartbeat.given_back = True
+        return artifact
 
     def _work(self, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat) -> Work:
         def alive() -> None:
@@ -183,7 +190,26 @@ class Making:
         )
         if record.path:
             self.scene.store.sync(work.path)
-        return self.scene.ledger.publish(lease, record, made.commits, replace=planned.artifact is not None)
+        artifact = self.scene.ledger.publish(
+            lease, record, [*made.commits, self._recording(planned, made)], replace=planned.artifact is not None
+        )
+        self.recorded = artifact.run == self.run
+        return artifact
+
+    def _recording(self, planned: PlannedStep, made: Made[Any]) -> Commit:
+        """What became of the step, in the transaction that publishes it: a commit costs 2 ms."""
+
+        def record(connection: Any, artifact_id: str) -> None:
+            rows = made.figures.get("num_rows")
+            seconds = time.monotonic() - self.began
+            why, cost = self._why(planned), asdict(self.cost)
+            step = StepRecord(self.run, self.name, planned.state, why, artifact_id, seconds, rows, cost=cost)
+            runs.record(connection, self.scene.ledger.project, [step])
+
+        return record
+
+    def _why(self, planned: PlannedStep) -> str:
+        return planned.why if self.num_tries < 2 else f"{planned.why} (try {self.num_tries} of {self.execution.retries + 1})".strip()
 
 
 def _words(error: BaseException) -> str:

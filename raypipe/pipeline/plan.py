@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from raypipe.code.settled import settled
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Artifact, File, Json, Table
 from raypipe.core.ledger import Ledger
@@ -98,8 +99,9 @@ def plan(pipeline: Pipeline, scene: Scene | None = None, chosen: Chosen = EVERY_
     """HIT, RUN, RESUME, MAYBE, SKIP or BLOCKED for each step, and the cause. Imports neither Ray nor torch nor the user's modules."""
     scene = scene or open_scene(pipeline.project_path)
     planned: dict[str, PlannedStep] = {}
-    for name in order(pipeline.nodes):
-        planned[name] = plan_step(pipeline, name, planned, scene, chosen=chosen)
+    with settled():
+        for name in order(pipeline.nodes):
+            planned[name] = plan_step(pipeline, name, planned, scene, chosen=chosen)
     return Plan(pipeline, tuple(planned.values()))
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
+from raypipe.code.settled import settled
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster
 from raypipe.core.errors import ConfigError, Problem, RaypipeError
@@ -58,7 +59,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     began = time.monotonic()
     scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
     try:
-        with Driver(pipeline, scene, options, result.id) as driver:
+        with settled(), Driver(pipeline, scene, options, result.id) as driver:
             driver.go(result.steps, planned)
         result.state, result.exit_code = _verdict(result)
     except RaypipeError as error:
