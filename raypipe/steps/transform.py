@@ -210,7 +210,7 @@ class Transform:
 
         others = NOTHING if self.contract is None else against(work, self.contract)
         chained = _Recorded(fitted.to_json(), self._recorded())
-        return Apply(work.store, work.path, chained, schema.split, where, self.contract, others, self.profile)
+        return Apply(work.store, work.path, schema.arrow, chained, schema.split, where, self.contract, others, self.profile)
 
     def _after(self, schema: TableSchema, done: Transformed, fitted: FittedChain) -> TableSchema:
         from raypipe.data.transform.flow import marked

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol
@@ -10,17 +11,18 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError
 from raypipe.data.contract.against import NOTHING, Against
 from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge
+from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment, write_pieces
 from raypipe.data.fragment.spans import Span, read_spans
 from raypipe.data.function.fault import placed
 from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item, fragment_path
+from raypipe.data.transform.around import Around, as_text, fitted_to
 from raypipe.data.transform.where import Where
 
 if TYPE_CHECKING:
@@ -55,14 +57,22 @@ class Done:
 
 
 def spans(
-    store: Store, fragment: Fragment, columns: Sequence[str] | None, where: Where | None, part: Where | None = None
+    store: Store,
+    fragment: Fragment,
+    columns: Sequence[str] | None,
+    where: Where | None,
+    part: Where | None = None,
+    coded: Collection[str] = (),
 ) -> Iterator[Span]:
-    """The rows that meet `where`: of a large fragment a row group at a time. `part` says which row groups are not read; its rows are the
-    caller's to choose."""
+    """The rows that meet `where`: of a large fragment a row group at a time.
+
+    Row groups that cannot hold a row of `part` are not read either; which rows are of it is left to the caller. `coded`: columns of text
+    that may come as dictionaries.
+    """
     tests = [w.may_hold for w in (where, part) if w is not None]
     may_hold = (lambda stats, num_rows: all(test(stats, num_rows) for test in tests)) if tests else None
     wanted = columns if columns is None or where is None else list(dict.fromkeys([*columns, *where.columns]))
-    for span in read_spans(store, fragment, wanted, may_hold, by_group=is_large(fragment)):
+    for span in read_spans(store, fragment, wanted, may_hold, by_group=is_large(fragment), coded=coded):
         met = span if where is None else where.of(span)
         yield met if wanted is columns else Span(met.rows.select(columns), met.numbers)
 
@@ -78,6 +88,8 @@ class Apply:
     store: Store
     path: str
     """The folder of the attempt, relative to the store's root."""
+    columns: pa.Schema
+    """Of the table."""
     chained: Chained
     split: Json = None
     """The rule by which the rows are split: the chain may not change its columns."""
@@ -94,54 +106,36 @@ class Apply:
         self.__dict__.update(state)
 
     @cached_property
-    def chain(self) -> FittedChain:
-        return self.chained.load()
+    def chain(self) -> Around:
+        return Around.of(self.chained.load())
 
     def __call__(self, item: Item) -> Done:
         path = fragment_path(self.path, item.number)
-        count = _Count(item.fragment)
+        count = _Count(item.fragment, self.chain.passes(self.columns))
         rows = self._made(item.fragment, count)
-        fragment = write_pieces(self.store, path, rows) if is_large(item.fragment) else write_fragment(self.store, path, next(rows))
+        first = next(rows)
+        schema = numbered(count.schema)
+        if is_large(item.fragment):
+            fragment = write_pieces(self.store, path, itertools.chain([first], rows), schema)
+        else:
+            fragment = write_fragment(self.store, path, first, schema)
         if self.where is None:
             reconciled(item.path, item.fragment.num_live, item.fragment.num_live - count.left_out)
         return Done(fragment, count.schema, count.note(fragment.num_rows), *count.beside(self.store, path))
 
     def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
-        for span in spans(self.store, fragment, None, self.where):
+        for span in spans(self.store, fragment, None, self.where, coded=count.coded):
             with placed(fragment.path, span.numbers):
                 rows = self._transformed(span.rows)
-            if self.contract is not None:
-                rows = count.judged(self.contract, rows, Place(fragment.path, span.numbers), self.against)
             count.left_out -= span.rows.num_rows
-            count.schema = rows.schema
+            if self.contract is not None:
+                fitted = fitted_to(self.contract, rows, count.coded)
+                rows = count.judged(self.contract, fitted, Place(fragment.path, span.numbers), self.against)
+            count.schema = as_text(rows.schema, count.coded)
             yield rows
 
     def _transformed(self, rows: pa.Table) -> pa.Table:
-        """The features, then the columns that the chain does not make: those go round it, types and all."""
-        features = self.chain.apply(rows)
-        refuse_moved(self.split, rows, features)
-        around = [name for name in rows.column_names if name not in features.column_names]
-        schema = pa.schema([*features.schema, *(rows.schema.field(name) for name in around)])
-        return pa.Table.from_arrays([*features.columns, *(rows.column(name) for name in around)], schema=schema)
-
-
-def refuse_moved(split: Json, rows: pa.Table, features: pa.Table) -> None:
-    """A row's part is told by columns of the split, here and behind: changed ones would put rows of one part into another."""
-    from raypipe.data.split import columns
-
-    for name in columns(split) if split else ():
-        if name in features.column_names and not _is_same(features.column(name), rows.column(name)):
-            raise DataError(
-                f"the transform changes column '{name}', by which the rows are split into parts: from here on a row of one part would be "
-                "taken for one of another. Split by another column, or let a function copy it first and transform the copy."
-            )
-
-
-def _is_same(made: pa.ChunkedArray, before: pa.ChunkedArray) -> bool:
-    try:
-        return made.equals(before) or (made.type != before.type and made.cast(before.type).equals(before))
-    except pa.ArrowException:
-        return False
+        return self.chain.apply(rows, self.split)
 
 
 @dataclass
@@ -149,6 +143,8 @@ class _Count:
     """What becomes of the rows of a fragment, span after span."""
 
     fragment: Fragment
+    coded: Collection[str] = ()
+    """Columns of text that may come as dictionaries."""
     left_out: int = field(init=False)
     quarantined: int = 0
     dropped: int = 0
@@ -161,8 +157,8 @@ class _Count:
         self.left_out = self.fragment.num_live
 
     def judged(self, contract: Contract, rows: pa.Table, place: Place, others: Against) -> pa.Table:
-        """The rows that stay. DataError where the columns are not those of the contract."""
-        found = examine(contract, contract.fit(rows), place, others)
+        """The rows that stay."""
+        found = examine(contract, rows, place, others)
         self.findings.append(found.findings)
         self.quarantined += found.num_quarantined
         self.dropped += rows.num_rows - found.kept.num_rows - found.num_quarantined
@@ -180,6 +176,9 @@ class _Count:
     def beside(self, store: Store, path: str) -> tuple[Fragment | None, Fragment | None]:
         """The rows that are kept out, and those that are refused, each as a fragment of its own."""
         stem = path.removesuffix(".parquet")
-        named = {f"{stem}-breaches.parquet": self._breaches, f"{stem}-refused.parquet": self._refused}
-        breaches, refused = (write_fragment(store, to, pa.concat_tables(rows)) if rows else None for to, rows in named.items())
-        return breaches, refused
+        breaches = self._written(store, f"{stem}-breaches.parquet", self._breaches)
+        return breaches, self._written(store, f"{stem}-refused.parquet", self._refused)
+
+    def _written(self, store: Store, path: str, tables: Sequence[pa.Table]) -> Fragment | None:
+        rows = pa.concat_tables(tables) if tables else None
+        return None if rows is None else write_fragment(store, path, rows, numbered(as_text(rows.schema, self.coded)))
