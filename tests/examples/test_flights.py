@@ -166,3 +166,10 @@ def test_what_is_known_only_afterwards_is_refused_before_anything_starts(tmp_pat
     )
     assert done.returncode == 2, done.stderr
     assert "dep_delay" in done.stderr + done.stdout
+
+
+def test_the_tests_that_the_example_has_of_its_own():
+    environment = {**os.environ, "PYTHONPATH": str(EXAMPLE.parents[1])}
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--rootdir", str(EXAMPLE), str(EXAMPLE / "test_flights.py")]
+    done = subprocess.run(command, cwd=EXAMPLE, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr

@@ -25,6 +25,7 @@ FLOORS = {
     "config": 6,
     "loop": 7,
     "cli": 8,
+    "testing": 9,
     "__main__": 9,
 }
 

@@ -1,0 +1,236 @@
+"""Two machines, as two network namespaces with a Ray node in each: the same rows as on one, and both have worked on them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from raypipe.cli.main import main
+from raypipe.core.ledger import Ledger
+from raypipe.data.table import names
+from raypipe.pipeline.plan import open_scene
+from tests.conftest import new_database
+
+ROOT = Path(__file__).parents[2]
+HEAD, OTHER = "10.77.0.1", "10.77.0.2"
+PORT, STORE_PORT = 6399, 5599
+NUM_FILES, NUM_ROWS = 8, 3_000
+
+CONFIG = """\
+defaults: [pipeline, {model: logistic}, _self_, {override source: parquet}]
+name: shop
+source: {path: data}
+split: {by: hash, key: id, validation: 0.2, test: 0.2}
+steps:
+  labelled: {_target_: raypipe.Label, column: large, sql: amount > 10}
+label: large
+transform:
+  table: labelled
+  inputs: {_target_: raypipe.Select, columns: [amount, kind]}
+  seen: {_target_: own.seen}
+  scale: {_target_: raypipe.Standardize, columns: [amount]}
+  kinds: {_target_: raypipe.OneHot, columns: [kind]}
+train: null
+evaluate: null
+gate: null
+register: null
+infra_validate: null
+deploy: null
+"""
+OWN = """\
+import os
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+
+def seen(table: pa.Table) -> pa.Table:
+    folder = os.environ.get("SEEN_ON")
+    if folder:
+        Path(folder).touch()
+        time.sleep(0.2)
+    return table
+"""
+
+
+@dataclass(frozen=True)
+class Net:
+    """A switch and two machines on it."""
+
+    name: str
+
+    def inside(self, machine: str, *command: str) -> list[str]:
+        return ["ip", "netns", "exec", f"{self.name}{machine}", *command]
+
+
+def ip(*words: str) -> None:
+    done = subprocess.run(["ip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise OSError(f"ip {' '.join(words)}: {done.stderr.strip()}")
+
+
+@contextmanager
+def network() -> Iterator[Net]:
+    """Skips where this process may make none."""
+    net = Net(f"rp{uuid.uuid4().hex[:6]}")
+    with ExitStack() as stack:
+        try:
+            for machine in ("s", "a", "b"):
+                ip("netns", "add", net.name + machine)
+                stack.callback(ip, "netns", "del", net.name + machine)
+                stack.callback(kill_all, net.name + machine)
+            _wire(net)
+        except OSError as error:
+            pytest.skip(f"no network namespaces here: {error}")
+        yield net
+
+
+def _wire(net: Net) -> None:
+    switch = f"{net.name}s"
+    ip("-n", switch, "link", "add", "br0", "type", "bridge")
+    ip("-n", switch, "link", "set", "br0", "up")
+    for machine, address in (("a", HEAD), ("b", OTHER)):
+        own = net.name + machine
+        ip("-n", switch, "link", "add", f"p{machine}", "type", "veth", "peer", "name", "eth0", "netns", own)
+        ip("-n", switch, "link", "set", f"p{machine}", "master", "br0")
+        ip("-n", switch, "link", "set", f"p{machine}", "up")
+        ip("-n", own, "addr", "add", f"{address}/24", "dev", "eth0")
+        ip("-n", own, "link", "set", "eth0", "up")
+        ip("-n", own, "link", "set", "lo", "up")
+
+
+@contextmanager
+def process(*command: str, env: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with log.open("wb") as out:
+        started = subprocess.Popen(command, env=env, stdout=out, stderr=subprocess.STDOUT, cwd=log.parent)
+        try:
+            yield started
+        finally:
+            started.kill()
+            started.wait()
+
+
+def kill_all(namespace: str) -> None:
+    """Whatever runs on that machine: a node's own end takes twenty seconds."""
+    found = subprocess.run(["ip", "netns", "pids", namespace], capture_output=True, text=True, check=False)
+    for pid in map(int, found.stdout.split()):
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    folder = tmp_path / "shop"
+    (folder / "conf").mkdir(parents=True)
+    (folder / "data").mkdir()
+    (folder / "conf" / "shop.yaml").write_text(CONFIG)
+    (folder / "own.py").write_text(OWN)
+    for number in range(NUM_FILES):
+        first = number * NUM_ROWS
+        ids = range(first, first + NUM_ROWS)
+        rows = pa.table(
+            {"id": pa.array(ids, pa.int64()), "amount": [(n * 7919 % 3001) / 100 for n in ids], "kind": ["abc"[n % 3] for n in ids]}
+        )
+        pq.write_table(rows, folder / "data" / f"{number}.parquet", write_page_checksum=True)
+    return folder
+
+
+def environment(folder: Path, machine: str) -> dict[str, str]:
+    token = "5" * 64
+    own = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token, "RAY_TMPDIR": str(folder / "ray"), "PYTHONPATH": str(ROOT)}
+    store = {
+        "AWS_ACCESS_KEY_ID": "a",
+        "AWS_SECRET_ACCESS_KEY": "b",
+        "AWS_ENDPOINT_URL": f"http://{HEAD}:{STORE_PORT}",
+        "AWS_REGION": "us-east-1",
+    }
+    seen = {"SEEN_ON": str(folder / f"seen-on-{machine}")}
+    return {**os.environ, **own, **store, **seen, "RAY_USAGE_STATS_ENABLED": "0"}
+
+
+@contextmanager
+def cluster(net: Net, folder: Path) -> Iterator[None]:
+    """A head with a CPU on one machine, a worker node with one on the other, and an object store for both."""
+    ray = str(Path(sys.executable).parent / "ray")
+    moto = [sys.executable, "-m", "moto.server", "-H", HEAD, "-p", str(STORE_PORT)]
+    common = ["--num-cpus=1", "--object-store-memory=100000000", "--block"]
+    head = [ray, "start", "--head", f"--node-ip-address={HEAD}", f"--port={PORT}", "--include-dashboard=false", f"--temp-dir={folder}/ray"]
+    worker = [ray, "start", f"--address={HEAD}:{PORT}", f"--node-ip-address={OTHER}"]
+    with ExitStack() as stack:
+        for machine, name, command in (("a", "store", moto), ("a", "head", [*head, *common])):
+            run = net.inside(machine, *command)
+            stack.enter_context(process(*run, env=environment(folder, machine), log=folder / f"{name}.log"))
+        _answers(net, PORT, folder / "head.log")
+        _answers(net, STORE_PORT, folder / "store.log")
+        run = net.inside("b", *worker, *common)
+        stack.enter_context(process(*run, env=environment(folder, "b"), log=folder / "worker.log"))
+        yield
+
+
+def _answers(net: Net, port: int, log: Path) -> None:
+    asked = net.inside("a", sys.executable, "-c", f"import socket; socket.create_connection(('{HEAD}', {port}), 1).close()")
+    for _ in range(120):
+        if subprocess.run(asked, capture_output=True, check=False).returncode == 0:
+            return
+        time.sleep(0.25)
+    raise AssertionError(f"nothing listens on {port}: {log.read_text()}")
+
+
+DRIVER = """\
+import sys, time
+import pyarrow.fs
+import ray
+from raypipe.cli.main import main
+
+pyarrow.fs.S3FileSystem(endpoint_override={endpoint!r}, scheme="http", allow_bucket_creation=True).create_dir("shop")
+ray.init(address={address!r}, log_to_driver=False)
+while len([n for n in ray.nodes() if n["Alive"]]) < 2:
+    time.sleep(0.2)
+ray.shutdown()
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.chaos
+def test_two_nodes_make_the_same_rows_as_one(project: Path, tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(project)
+    assert main(["run", "cluster=debug"]) == 0
+    alone = content(open_scene().ledger)
+    ledger = new_database(postgres_url)
+    with network() as net:
+        folder = Path("/tmp") / net.name  # Ray's sockets need a short path
+        folder.mkdir()
+        try:
+            with cluster(net, folder):
+                driver = DRIVER.format(endpoint=f"{HEAD}:{STORE_PORT}", address=f"{HEAD}:{PORT}")
+                env = environment(folder, "driver") | {"RAYPIPE_LEDGER": ledger, "RAYPIPE_STORE": "s3://shop/store"}
+                words = ["run", "cluster=attach", f"cluster.address={HEAD}:{PORT}"]
+                run = net.inside("a", sys.executable, "-c", driver, *words)
+                done = subprocess.run(run, env=env, cwd=project, capture_output=True, text=True, timeout=120, check=False)
+                assert done.returncode == 0, done.stderr + (folder / "worker.log").read_text()
+                seen = {path.name for path in folder.glob("seen-on-*")}
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+    assert seen == {"seen-on-a", "seen-on-b"}
+    opened = Ledger.open(ledger, "shop")
+    assert content(opened) == alone
+    opened.close()
+
+
+def content(ledger: Ledger) -> dict[str, tuple[str, int, int]]:
+    """Table -> the digest of its rows, file by file in their order, how many rows and how many files."""
+    return {name: (found.chain, found.num_rows, found.num_files) for name, found in names(ledger).items()}
