@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 SHARES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 NUM_BARS = 30
+MOST_BARS = 60
+"""Whole numbers that lie within so many have a bar each."""
 NUM_TOP = 20
 TAIL = 0.01
 """Where the middle 98 % lie in less than a quarter of the range, the histogram is of them, and says what lies on either side."""
@@ -83,7 +85,7 @@ def _numbers(column: ColumnProfile, numbers: Numbers) -> dict[str, Json]:
     if not numbers.n:
         return made
     made["quantiles"] = {"rank_error": numbers.rank_error(), "values": _quantiles(column, numbers.ranks)}
-    if (bars := histogram(numbers)) is not None:
+    if (bars := histogram(numbers, scaled=column.kind == "time" or bool(column.scale))) is not None:
         made["histogram"] = bars.to_json(column)
     return made | ({"rounded": True} if column.is_rounded else {})
 
@@ -121,15 +123,28 @@ class Bars:
     above: int
     error: int
     """How far one count may be off, in rows."""
+    whole: bool = False
+    """Whether each bar is one whole number."""
 
-    def to_json(self, column: ColumnProfile) -> dict[str, Json]:
-        is_time = column.kind == "time"
-        edges = [value_of(column, e) if is_time else number(e * 10.0**-column.scale) for e in self.edges.tolist()]
-        return {"edges": edges, "counts": self.counts.tolist(), "below": self.below, "above": self.above, "error": self.error}
+    def to_json(self, column: ColumnProfile | None = None) -> dict[str, Json]:
+        """`column`: of whose values it is; None: of lengths."""
+        edges: list[Json] = self.edges.tolist()
+        if column is not None:
+            is_time = column.kind == "time"
+            edges = [value_of(column, e) if is_time else number(e * 10.0**-column.scale) for e in edges]
+        return {
+            "edges": edges,
+            "counts": self.counts.tolist(),
+            "below": self.below,
+            "above": self.above,
+            "error": self.error,
+            "whole": self.whole,
+        }
 
 
-def histogram(numbers: Numbers, num_bars: int = NUM_BARS) -> Bars | None:
-    """Of the finite numbers; infinite ones are below or above. None where there is no finite one."""
+def histogram(numbers: Numbers, num_bars: int = NUM_BARS, scaled: bool = False) -> Bars | None:
+    """Of the finite numbers; infinite ones are below or above. None where there is no finite one. `scaled`: decimals and
+    times, which have no bar for each whole number."""
     import numpy as np
 
     ranks = numbers.ranks
@@ -140,7 +155,8 @@ def histogram(numbers: Numbers, num_bars: int = NUM_BARS) -> Bars | None:
     if high <= low:
         edges = np.array([low, low])
         return Bars(edges, np.array([ranks.n - numbers.num_infinite]), 0, numbers.num_infinite, 0)
-    if ranks.points.dtype.kind in "iu" and high - low < num_bars:
+    whole = ranks.points.dtype.kind in "iu" and high - low < MOST_BARS and not scaled
+    if whole:
         edges = np.arange(low - 0.5, high + 1.5)  # whole numbers: a bar each
     else:
         edges = low + (high - low) * (np.arange(num_bars + 1) / num_bars)
@@ -148,7 +164,7 @@ def histogram(numbers: Numbers, num_bars: int = NUM_BARS) -> Bars | None:
     upto = ranks.at_most(edges)
     below = ranks.below(edges[0])
     upto[0] = below
-    return Bars(edges, np.diff(upto), below, ranks.n - int(upto[-1]), 2 * ranks.error)
+    return Bars(edges, np.diff(upto), below, ranks.n - int(upto[-1]), 2 * ranks.error, whole)
 
 
 def _span(numbers: Numbers, finite: Any) -> tuple[float, float]:
@@ -166,6 +182,9 @@ def _lengths(lengths: Numbers) -> dict[str, Json]:
     made: dict[str, Json] = {"min": lengths.min, "mean": lengths.moments.mean if lengths.n else None, "max": lengths.max}
     if lengths.n:
         made |= {"median": lengths.ranks.quantiles([0.5]).tolist()[0], "rank_error": lengths.rank_error()}
+        bars = histogram(lengths)
+        assert bars is not None, "lengths are finite"
+        made["histogram"] = bars.to_json()
     return made
 
 

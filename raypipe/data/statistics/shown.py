@@ -64,9 +64,12 @@ def _time(name: str, value: int) -> str:
         type_ = pa.timestamp(type_.unit, "UTC")
     narrow = pa.types.is_date32(type_) or pa.types.is_time32(type_)
     try:
-        return pa.scalar(value, pa.int32() if narrow else pa.int64()).cast(type_).cast(pa.string()).as_py()
+        text = pa.scalar(value, pa.int32() if narrow else pa.int64()).cast(type_).cast(pa.string()).as_py()
     except (pa.ArrowException, OverflowError):
         return f"{value} {getattr(type_, 'unit', 'day')}"
+    whole, point, fraction = text.partition(".")
+    zone = "Z" if fraction.endswith("Z") else ""
+    return whole + (point + digits if (digits := fraction.rstrip("Z").rstrip("0")) else "") + zone
 
 
 @lru_cache
