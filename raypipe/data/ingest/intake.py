@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
     from raypipe.core.store import Store
 
+FRAGMENT_BYTES = 256 << 20
+"""In memory: of wide rows a fragment has fewer than FRAGMENT_ROWS, and a task never holds more of them."""
 NUM_BAD = 30
 """Unreadable records of a piece that are told."""
 
@@ -219,7 +221,7 @@ class _Judged:
         if self._intake.contract is None:
             return rows
         found = examine(self._intake.contract, rows, place, self._intake.others)
-        self.findings.append(found.findings)
+        self.findings = [merge([*self.findings, found.findings])]
         self.num_dropped += len(found.mask) - int(found.mask.sum()) - found.num_quarantined
         if found.quarantined is not None:
             self.breaches.add(found.quarantined)
@@ -240,14 +242,15 @@ class _Writer:
     def __init__(self, store: Store, path: str, name: str, target: Target):
         self._store, self._path, self._name, self._target = store, path, name, target
         self._waiting: list[pa.Table] = []
-        self._num_waiting = self._num_written = 0
+        self._num_waiting = self._num_written = self._waiting_bytes = 0
         self._fragments: list[Fragment] = []
 
     def add(self, rows: pa.Table) -> None:
         if rows.num_rows:
             self._waiting.append(rows)
             self._num_waiting += rows.num_rows
-        if self._num_waiting >= FRAGMENT_ROWS:
+            self._waiting_bytes += rows.nbytes
+        if self._num_waiting >= FRAGMENT_ROWS or self._waiting_bytes >= FRAGMENT_BYTES:
             self._write()
 
     def end(self) -> tuple[Fragment, ...]:
@@ -257,7 +260,7 @@ class _Writer:
 
     def _write(self) -> None:
         rows = pa.concat_tables(self._waiting)
-        self._waiting, self._num_waiting = [], 0
+        self._waiting, self._num_waiting, self._waiting_bytes = [], 0, 0
         name = f"{self._name}-{self._num_written:03d}" if self._num_written else self._name
         self._fragments += self._target.write(self._store, self._path, name, rows)
         self._num_written += 1

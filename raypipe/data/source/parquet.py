@@ -15,6 +15,9 @@ from raypipe.data.source.location import Location
 from raypipe.data.source.partitions import partition_problems
 from raypipe.data.source.piece import BATCH_ROWS, Limit, New, Progress
 
+BATCH_BYTES = 256 << 20
+"""About as much is in memory of rows so wide that BATCH_ROWS of them would be more."""
+
 
 @dataclass(frozen=True)
 class Parquet:
@@ -69,5 +72,11 @@ def _refuse_twice(names: Sequence[str]) -> None:
 
 def _batches(file: Any, names: Sequence[str], is_remote: bool) -> Iterator[pa.RecordBatch]:
     """Of a remote file a row group is fetched at a time, in as few requests as its columns allow."""
+    num_rows = _batch_rows(file.metadata)
     for groups in [[n] for n in range(file.num_row_groups)] if is_remote else [list(range(file.num_row_groups))]:
-        yield from file.iter_batches(BATCH_ROWS, groups, columns=names, use_threads=False)
+        yield from file.iter_batches(num_rows, groups, columns=names, use_threads=False)
+
+
+def _batch_rows(footer: Any) -> int:
+    num_bytes = sum(footer.row_group(n).total_byte_size for n in range(footer.num_row_groups))
+    return max(1, min(BATCH_ROWS, BATCH_BYTES * footer.num_rows // max(1, num_bytes)))

@@ -49,6 +49,25 @@ def test_a_large_file_makes_several_fragments(take, monkeypatch, store):
     assert pa.concat_tables([read_fragment(store, f) for f in taken.fragments]).equals(ROWS.slice(0, 990))
 
 
+def test_of_wide_rows_a_fragment_has_fewer(take, monkeypatch, store):
+    monkeypatch.setattr(intake, "FRAGMENT_BYTES", 2_000)
+    monkeypatch.setattr("raypipe.data.source.parquet.BATCH_ROWS", 100)
+    taken = take()
+    assert {f.num_rows for f in taken.fragments} == {200, 190}
+    assert pa.concat_tables([read_fragment(store, f) for f in taken.fragments]).equals(ROWS.slice(0, 990))
+
+
+def test_wide_rows_are_read_a_few_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr("raypipe.data.source.parquet.BATCH_BYTES", 1 << 20)
+    wide = pa.table({"x": [bytes([n % 256]) * 60_000 + str(n).encode() for n in range(100)]})
+    pq.write_table(wide, tmp_path / "a.parquet", use_dictionary=False)
+    source = Parquet("a.parquet")
+    (file,) = list_files(source, tmp_path, {})
+    batches = list(source.batches(FilePiece(file, str(tmp_path / file.path)), {}))
+    assert max(batch.num_rows for batch in batches) == 17
+    assert pa.concat_tables(batches).equals(wide)
+
+
 def test_a_sample_is_of_the_stated_arithmetic(take, store):
     taken = take(sample=0.2)
     seed = int.from_bytes(hashlib.sha256(b"a.parquet").digest()[:8], "big")
