@@ -12,6 +12,8 @@ from raypipe.core import meter
 from raypipe.core.errors import ClusterError, DataError, RaypipeError
 from raypipe.core.frame import users_frame
 from raypipe.core.meter import Cost
+from raypipe.core.placement import ray_options
+from raypipe.core.transient import is_transient
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,7 +95,7 @@ class _Attempt:
             return _Outcome(error=error)
         except Exception as error:
             told = DataError(f"{_name(item)}: {_told(error)}")
-            told.__cause__ = error
+            told.__cause__, told.transient = error, is_transient(error)
             return _Outcome(error=told)
 
 
@@ -135,14 +137,20 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
     if on.stay:
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(most, len(pieces))))
-        dataset = dataset.map(cast(Any, Staying), compute=pool, **_share(on))
+        tries = {"max_restarts": TRIES - 1, "max_task_retries": TRIES - 1}  # by itself Ray Data starts an actor that dies anew for ever
+        dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
     elif on != Workers():
-        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(on.concurrency), **_share(on))
+        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(on.concurrency), **{**_share(on), **ray_options()})
     else:
-        dataset = dataset.map(work)
-    for row in dataset.iter_rows():
-        meter.add(row["item"].cost)
-        yield row["item"]
+        dataset = dataset.map(work, **ray_options())
+    missing = {piece.first: piece for piece in pieces}
+    try:
+        for row in dataset.iter_rows():
+            meter.add(row["item"].cost)
+            del missing[row["item"].first]
+            yield row["item"]
+    except ray.exceptions.RayActorError as error:
+        raise _lost([item for piece in missing.values() for item in piece.items], "one of ") from error
 
 
 def _most(on: Workers, resources: Mapping[str, float]) -> int:
@@ -171,9 +179,12 @@ def _lost_worker(items: Sequence[Any]) -> _Outcome | None:
 
     if ray.get_runtime_context().worker.core_worker.get_current_task_attempt_number() < TRIES:
         return None
-    names = _name(items[0]) if len(items) == 1 else f"{_name(items[0])} to {_name(items[-1])}"
-    told = f"{names}: the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"
-    return _Outcome(error=DataError(told))
+    return _Outcome(error=_lost(items))
+
+
+def _lost(items: Sequence[Any], which: str = "") -> DataError:
+    names = _name(items[0]) if len(items) == 1 else f"{which}{_name(items[0])} to {_name(items[-1])}"
+    return DataError(f"{names}: the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library")
 
 
 def _pieces(items: Sequence[Any], num_cpus: int) -> list[_Piece]:

@@ -17,6 +17,7 @@ MINE = """\
 from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+import random
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -94,7 +95,7 @@ def scaled(rows: ray.data.Dataset, by: int) -> ray.data.Dataset:
     return rows.map_batches(Scale, fn_constructor_args=(by,), compute=ray.data.ActorPoolStrategy(size=2), batch_size=7)
 
 def filtered(rows: ray.data.Dataset) -> ray.data.Dataset:
-    return rows.filter(lambda row: row["n"] % 2 == 0)
+    return rows.map_batches(lambda t: t.filter(pa.array([n % 2 == 0 for n in t["n"].to_pylist()])), batch_format="pyarrow")
 
 def empty(rows: ray.data.Dataset) -> ray.data.Dataset:
     return rows.map_batches(lambda batch: batch.slice(0, 0), batch_format="pyarrow")
@@ -113,7 +114,7 @@ def retyped(rows: ray.data.Dataset) -> ray.data.Dataset:
     return rows.map_batches(change, batch_format="pyarrow")
 
 def objects(rows: ray.data.Dataset) -> ray.data.Dataset:
-    return rows.map_batches(lambda b: {"x": np.array([{1, 2}] * len(b["n"]) + [object()], object)[:-1]})
+    return rows.map_batches(lambda b: {"x": np.array([random.Random() for _ in b["n"]], object)})
 
 def no_dataset(rows: ray.data.Dataset) -> ray.data.Dataset:
     return rows.count()
