@@ -54,11 +54,18 @@ def refusals(findings: Sequence[Finding]) -> list[str]:
 def tolerated(findings: Sequence[Finding]) -> list[str]:
     """In words, those that something breaks and for which nothing is refused, each with what is done."""
     done = {"drop": "dropped", "quarantine": "in quarantine"}
-    return [
-        f"{words(found)}: {done.get(found['on_breach'], 'kept')}"
-        for found in findings
-        if (not passed(found) if is_measured(found) else found["figure"] and passed(found) != (found["on_breach"] == "warn"))
-    ]
+    return [f"{words(found)}: {done.get(found['on_breach'], 'kept')}" for found in findings if is_news(found) and not _is_refused(found)]
+
+
+def is_news(found: Finding) -> bool:
+    """Whether a person wants to hear of it: a rule that is broken, rows that are left out; not a share of nulls that may be."""
+    if is_measured(found) or (found["rule"] == "nulls" and found.get("at_most")) or found["on_breach"] == "warn":
+        return not passed(found)
+    return bool(found["figure"])
+
+
+def _is_refused(found: Finding) -> bool:
+    return not passed(found) and found["on_breach"] != "warn" and found["rule"] != "freshness"
 
 
 def is_measured(found: Finding) -> bool:
@@ -89,8 +96,8 @@ def subject(found: Finding) -> str:
 
 
 def reason(found: Finding) -> str:
-    """Why a row is kept out: `distance: below 0`."""
-    return f"{found['column'] or found['rule']}: {verb(found)}"
+    """Why a row is kept out: `distance: below 0`, `later: not (arr > dep)`."""
+    return f"{found['rule']}: not ({found['bound']})" if found["column"] is None else f"{found['column']}: {verb(found)}"
 
 
 def verb(found: Finding) -> str:

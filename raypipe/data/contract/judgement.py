@@ -15,7 +15,7 @@ from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.distances import distances
 from raypipe.data.contract.examine import examine
-from raypipe.data.contract.findings import finding, is_measured, merge, passed, refusals, tolerated, words
+from raypipe.data.contract.findings import finding, is_news, merge, passed, refusals, tolerated, words
 from raypipe.data.contract.origin import Numbered, OfTable, Origin
 from raypipe.data.contract.refused import kept_to_look_at
 from raypipe.data.contract.unique import repeated
@@ -45,7 +45,7 @@ def findings_of(work: Work, contract: Contract, table: Table, now: Callable[[], 
         rules, refused = [*seen.rules, *of_table(work, contract, origins, table.num_rows)], seen.refused
     rules = judgement(contract, [*rules, *sizes(work, contract, table.num_rows)], now())
     refuse(work, table.name, rules, refused)
-    told = [words(rule) for rule in rules if (not rule["passed"] if is_measured(rule) else rule["figure"])]
+    told = [words(rule) for rule in rules if is_news(rule)]
     summary = told or [f"{len(rules)} rules, none broken"]
     return {"passed": True, "rules": rules, "rows": table.num_rows, "against": others.to_json(), "summary": summary}
 

@@ -75,7 +75,7 @@ def test_a_rule_over_columns_is_told_with_their_values():
     ]
     assert seen.quarantined is not None
     (row,) = seen.quarantined.to_pylist()
-    assert (row["arr"], row["raypipe.row"], row["raypipe.reasons"]) == (3, 2, ["later: for which it does not hold that arr > dep"])
+    assert (row["arr"], row["raypipe.row"], row["raypipe.reasons"]) == (3, 2, ["later: not (arr > dep)"])
 
 
 def test_where_a_rule_is_null_it_is_kept_unless_it_says_otherwise():
@@ -102,7 +102,7 @@ def airports(store):
 @pytest.mark.parametrize(
     ("parts", "values"),
     [
-        ([pa.array(["JFK"]), pa.array(["EWR", "LGA"])], pa.array(["EWR", "XXX", None, "JFK"])),
+        ([pa.array(["JFK"]), pa.array(["EWR", "LGA"])], pa.array(["EWR", "ORD", None, "JFK"])),
         ([pa.array([1, 2]), pa.array([], pa.int64())], pa.array([2, 9, None, 1], pa.int32())),
         ([pa.array([0.5, 2.0])], pa.array([2.0, 0.25, float("nan"), 0.5])),
         ([pa.array(["a", "b"])], pa.array(["a", "c", None, "b"]).dictionary_encode()),
