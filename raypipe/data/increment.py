@@ -16,6 +16,7 @@ in the order of the input, which has that digest as well.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -208,6 +209,22 @@ def unseen(store: Store, artifact: Artifact, parts: Sequence[Fragment]) -> tuple
     there = read(store, artifact).places()
     new = [fragment for fragment in parts if not _taken(there, fragment)]
     return new, sum(map(len, there.values()))
+
+
+def grown(work: Work, parts: Sequence[Fragment]) -> tuple[Table, list[Fragment]] | None:
+    """The newest artifact of the step that runs of which every input is among these fragments, with those that are new: for a step that
+    only counts rows. None where there is none, and all are to be looked at."""
+    for artifact, _ in () if work.anew else earlier(work, ("inputs.table",)):
+        with contextlib.suppress(DataError, StoreError):
+            new, num_gone = unseen(work.store, artifact, parts)
+            if not num_gone:
+                return artifact, new
+    return None
+
+
+def seen(work: Work, parts: Sequence[Fragment]) -> File:
+    """What such a step leaves among its artifact's files, for the next run."""
+    return write(work.store, work.path, "", [(fragment, Became(())) for fragment in parts])
 
 
 def _taken(there: dict[bytes, list[int]], fragment: Fragment) -> bool:

@@ -42,6 +42,12 @@ class Tally:
             self.num_rows + other.num_rows, _added(self.parts, other.parts), self.nulls + other.nulls, self.unknown + other.unknown, strata
         )
 
+    @classmethod
+    def of_figures(cls, num_rows: int, figures: Json) -> Tally:
+        """From `counts` and `shares` of a split that was made: no row of it lacks a value, or has one of which the rule says nothing."""
+        strata = {value: (*(counts[part] for part in PARTS), 0) for value, counts in figures.get("strata", {}).items()}
+        return cls(num_rows, tuple(figures["parts"].get(part, 0) for part in (*PARTS, NONE)), strata=strata)
+
     def counts(self) -> dict[str, int]:
         """Part -> rows; `none` only where some belong to none."""
         return {part: n for part, n in zip((*PARTS, NONE), self.parts, strict=True) if n or part != NONE}
@@ -97,9 +103,9 @@ def tally(rule: Json, table: pa.Table) -> Tally:
     return Tally(table.num_rows, tuple(parts), nulls, unknown, strata)
 
 
-def tally_of(rule: Json, pieces: Iterable[pa.Table]) -> Tally:
-    """Of a table in pieces, one in memory at a time. DataError where strata are too many to be told apart."""
-    total = Tally()
+def tally_of(rule: Json, pieces: Iterable[pa.Table], total: Tally | None = None) -> Tally:
+    """Of a table in pieces, one in memory at a time, behind what was counted before. DataError where strata are too many."""
+    total = total or Tally()
     for piece in pieces:
         total = total + tally(rule, piece)
         if len(total.strata) > MANY_VALUES:

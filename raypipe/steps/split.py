@@ -13,6 +13,9 @@ from raypipe.core.step import NO_IDENTITY, Columns, Made, Ref, Work
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from raypipe.data.fragment.fragment import Fragment
+    from raypipe.data.tally import Tally
+
 
 @dataclass(frozen=True)
 class Split:
@@ -85,31 +88,44 @@ class Split:
         return table
 
     def run(self, work: Work, table: Table, validated: Report | None = None) -> Made[Table]:
+        from raypipe.data.increment import seen
         from raypipe.data.reconcile import reconciled
-        from raypipe.data.table import TableSchema, fragments, read_batches, restated
-        from raypipe.data.tally import counted, tally_of
+        from raypipe.data.table import TableSchema, fragments, restated
 
         parts = fragments(work.ledger, table)
-
-        def pieces() -> Iterator[pa.Table]:
-            for piece in read_batches(work.store, parts, list(counted(rule))):
-                work.alive()
-                yield piece
-
-        rule = self.rule()
-        found = tally_of(rule, pieces())
-        found.refuse(rule)
-        if self.by == "stratified" and self.exact:
-            from raypipe.data.strata import cuts
-
-            rule |= {"cuts": cuts(rule, pieces)}
-            found = tally_of(rule, pieces())
+        exact = self.by == "stratified" and self.exact
+        rule, found = self._exact(work, parts) if exact else self._counted(work, parts)
         reconciled(work.step, table.num_rows, sum(found.parts))
         self._refuse_empty(work, found.counts())
         for line in found.lines(rule):
             work.report(line)
         figures = {"parts": found.counts(), **({"strata": found.shares()} if found.strata else {})}
-        return restated(work.ledger, table, replace(TableSchema.from_json(table.schema), split=rule), figures)
+        made = restated(work.ledger, table, replace(TableSchema.from_json(table.schema), split=rule), figures)
+        return made if exact else replace(made, files=(seen(work, parts), *made.files))
+
+    def _counted(self, work: Work, parts: list[Fragment]) -> tuple[Json, Tally]:
+        """The rule, and how many rows each part has: of what was counted before only the sums are needed."""
+        from raypipe.data.increment import grown
+        from raypipe.data.tally import Tally, tally_of
+
+        rule, before, start = self.rule(), grown(work, parts), Tally()
+        if before:
+            artifact, new = before
+            start = Tally.of_figures(artifact.num_rows, artifact.figures)
+            work.report(f"{len(new):,} of {len(parts):,} fragments are new: only their rows are counted")
+        found = tally_of(rule, _pieces(work, before[1] if before else parts, rule), start)
+        found.refuse(rule)
+        return rule, found
+
+    def _exact(self, work: Work, parts: list[Fragment]) -> tuple[Json, Tally]:
+        """The rule with cuts made from all rows."""
+        from raypipe.data.strata import cuts
+        from raypipe.data.tally import tally_of
+
+        rule = self.rule()
+        tally_of(rule, _pieces(work, parts, rule)).refuse(rule)
+        rule |= {"cuts": cuts(rule, lambda: _pieces(work, parts, rule))}
+        return rule, tally_of(rule, _pieces(work, parts, rule))
 
     def _refuse_empty(self, work: Work, counts: dict[str, int]) -> None:
         told = ", ".join(f"{part} {n:,}" for part, n in counts.items())
@@ -118,3 +134,12 @@ class Split:
                 self.by, "give it a greater share, a key with more values, or another salt"
             )
             raise DataError(f"{work.step}: no row falls into {' and '.join(empty)} ({told}); {do}.")
+
+
+def _pieces(work: Work, parts: list[Fragment], rule: Json) -> Iterator[pa.Table]:
+    from raypipe.data.table import read_batches
+    from raypipe.data.tally import counted
+
+    for piece in read_batches(work.store, parts, list(counted(rule))):
+        work.alive()
+        yield piece

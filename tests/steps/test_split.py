@@ -22,8 +22,9 @@ from raypipe.steps.split import Split
 @pytest.fixture
 def work(tmp_path, ledger, store):
     return Work(
-        project=ledger.project, project_path=tmp_path, pipeline="p", step="split", ledger=ledger, store=store, run="r1", inline=True
-    )
+        project=ledger.project, project_path=tmp_path, pipeline="p", step="split", ledger=ledger, store=store, run="r1", path="p/split/1",
+        inline=True,
+    )  # fmt: skip
 
 
 def publish(work: Work, what: Any) -> Any:

@@ -13,6 +13,7 @@ import raypipe as rp
 from raypipe.cli.main import main
 from raypipe.core.artifact import Table
 from raypipe.data.became import BECAME
+from raypipe.pipeline.plan import open_scene
 
 CONFIG = """
 defaults: [pipeline, _self_, {override source: csv}]
@@ -216,6 +217,27 @@ def test_a_sample_has_its_own_fit_and_leaves_none_behind(project):
     write(folder, 20)
     assert f"the fit of run {before.run} stays" in run()
     assert chain(ready()) == chain(before)
+
+
+@pytest.mark.parametrize("split", [["split.by=hash"], ["split.by=stratified", "split.within=carrier"]])
+def test_a_split_counts_what_is_new_and_says_what_a_first_one_says(project, split):
+    folder = project("never")
+    run(*split)
+    write(folder, 20, carriers="ABC")
+    assert "1 of 21 fragments are new: only their rows are counted" in run(*split)
+    counted = rp.table("p.source").artifact.figures["num_rows"], parts(folder)
+    write(folder, 3, shift=1)
+    assert "only their rows" not in run(*split)
+    shutil.rmtree(folder / ".raypipe")
+    write(folder, 3)
+    run(*split)
+    assert (2100, parts(folder)) == counted
+
+
+def parts(folder: Path) -> tuple[dict[str, int], dict[str, dict[str, int]] | None]:
+    found = open_scene(folder).ledger.nearest("p", "split")
+    assert found is not None
+    return found[0].figures["parts"], found[0].figures.get("strata")
 
 
 def test_exact_cuts_that_move_are_another_split(project):
