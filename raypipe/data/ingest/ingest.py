@@ -20,7 +20,7 @@ from raypipe.data.contract.judgement import New as Judged
 from raypipe.data.contract.judgement import Stays, judged
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.ingest import progress, quarantine
-from raypipe.data.ingest.held import Held, held
+from raypipe.data.ingest.held import Held, held, refuse_gone
 from raypipe.data.ingest.intake import Intake, Numbered, Taken
 from raypipe.data.ingest.policy import Policy
 from raypipe.data.ingest.progress import Rows, Step, TakenFile
@@ -82,6 +82,8 @@ def take(work: Work, order: Order) -> Intaken:
     """A batch of what is new, of at most the order's limit."""
     key = progress.ingest_key(order.source, order.contract, work.sample)
     base = held(work, order.table, key, checks_files=order.checks_files)
+    if base.former is not None:
+        refuse_gone(work, order.source, order.table, base.former)
     new = order.source.new(work, base.progress, order.limit)
     order.policy.refuse(new)
     for line in (new.told, *order.policy.told(new)):

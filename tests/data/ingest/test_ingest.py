@@ -372,6 +372,29 @@ def test_through_ray_it_is_the_same(work, ray_cluster):
     assert told(replace(work, inline=False)).startswith("column 'n': 1 of 1 rows below 0 (first: data/5.parquet row 1: -1)\n")
 
 
+def test_a_table_is_not_made_anew_without_files_that_are_gone(work):
+    keep = Policy(gone="keep")
+    for number, name in enumerate("abc"):
+        put(work, f"{name}.parquet", [number])
+    first = run(work)
+    (work.project_path / "data" / "b.parquet").unlink()
+    stricter = Contract({**CONTRACT.columns, "n": Column("int64", max=1, on_breach="drop")})
+    gone = "data/b.parquet: 1 rows of it were taken, and it is not there any more, so that table flights.source cannot be made anew"
+    assert told(work, contract=stricter).startswith(gone)
+    assert numbers(work, run(work, policy=keep)) == [0, 1, 2]
+    work.store.local(first.files[0].path).unlink()
+    assert told(work, policy=keep).startswith(gone)
+    put(work, "moved.parquet", [1])
+    assert numbers(work, run(work, contract=stricter)) == [0, 1], "its content is there under another name"
+
+
+def test_another_source_takes_the_place_of_one_that_is_still_there(work):
+    put(work, "a.parquet", [1])
+    run(work)
+    put(work, "b.parquet", [2])
+    assert numbers(work, run(work, source=Parquet("data/b.parquet"))) == [2]
+
+
 POLICY = Policy("replace", "keep", "skip", "quarantine")
 
 
