@@ -95,8 +95,8 @@ def refuse_gone(work: Work, source: Source, table: str, former: Committed) -> No
     gone = source.new(work, former.progress).gone
     told = [
         f"{name}: {former.files[name].num_rows:,} rows of it were taken, and it is not there any more, so that table {table} cannot be "
-        "made anew as it must be: the settings have changed, or files of the table were lost. Put it back, or take what there is into another "
-        "table (setting `table`)."
+        "made anew as it must be: the settings have changed, or files of the table were lost. Put it back, or take what there is into "
+        "another table (setting `table`)."
         for name, other in gone.items()
         if not other and former.files[name].num_rows and _place(work, name).found() is None
     ]
