@@ -117,6 +117,8 @@ def grouped(values: np.ndarray, weights: np.ndarray | None = None) -> Grouped:
     if weights is not None:
         return _weighted(values, weights)
     ordered = np.sort(values)
+    if ordered.dtype.kind == "f":
+        ordered += 0.0  # -0.0 becomes 0.0
     num_nans = len(ordered) - int(np.searchsorted(ordered, np.nan)) if values.dtype.kind == "f" else 0
     ordered = ordered[: len(ordered) - num_nans]
     if not len(ordered):
@@ -144,7 +146,7 @@ def _weighted(values: np.ndarray, weights: np.ndarray) -> Grouped:
     import numpy as np
 
     missing = values != values
-    found, places = np.unique(values[~missing], return_inverse=True)
+    found, places = np.unique(values[~missing] + 0, return_inverse=True)
     counts = np.zeros(len(found), np.int64)
     np.add.at(counts, places, weights[~missing])
     return Grouped(found, counts, int(weights[missing].sum()))
