@@ -93,7 +93,9 @@ def partial(asked: Grouping, rows: pa.Table) -> pa.Table:
     if asked.halves is None:
         return inside
     named = [f"{sql} as p{i}" for i, sql in enumerate(asked.halves.partial)]
-    return select(f"select {', '.join([*asked.keys, *named])} from rows {_by(asked)}", {"rows": inside}, "the groups of a piece")
+    # A piece without rows has no first one, and so on: it says nothing, where all rows are one group too.
+    sql = f"select {', '.join([*asked.keys, *named])} from rows {_by(asked)} having count(*) > 0"
+    return select(sql, {"rows": inside}, "the groups of a piece")
 
 
 def aggregate(work: Work, asked: Grouping, fragments: Sequence[Fragment], most_bytes: int) -> Part:

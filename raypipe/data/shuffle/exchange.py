@@ -148,7 +148,7 @@ def partitions(sizes: np.ndarray) -> list[tuple[int, int]]:
     made: list[tuple[int, int]] = []
     first, filled = 0, 0
     for bucket, size in enumerate(sizes.tolist()):
-        if bucket > first and filled + size > PARTITION_BYTES:
+        if size and bucket > first and filled + size > PARTITION_BYTES:
             made.append((first, bucket))
             first, filled = bucket, 0
         filled += size

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
+from raypipe.data.names import quoted
 from raypipe.data.shuffle.engine import connected, first_line
 
 Node = dict[str, Json]
@@ -76,7 +78,7 @@ def problems(sql: str, names: Sequence[str] | None) -> list[str]:
     try:
         found = tree(sql)
     except DataError as error:
-        return [str(error)]
+        return [f"{error}{_to_quote(sql, names or ())}"]
     wrong = [f"'{sql}' holds {what}; expected an expression over columns" for what in _forbidden(found)]
     if names is not None and not wrong:
         wrong += [f"'{sql}': there is no column '{name}'.{nearest(name, names)}" for name in columns_read(found) if name not in names]
@@ -95,6 +97,12 @@ def called(node: Node) -> list[str]:
 
 def is_aggregate(node: Node) -> bool:
     return node["class"] == "FUNCTION" and _kinds().get(node["function_name"].lower(), ("", ""))[0] == "aggregate"
+
+
+def _to_quote(sql: str, names: Sequence[str]) -> str:
+    """A hint where a column has the name of a word of SQL's."""
+    found = [name for name in names if name.lower() in _reserved() and re.search(rf'(?<!["\w]){re.escape(name)}(?!["\w])', sql)]
+    return f". A column named like a word of SQL is written in double quotes: {', '.join(map(quoted, found))}" if found else ""
 
 
 def _forbidden(node: Node) -> list[str]:
@@ -128,6 +136,13 @@ def _statement(sql: str) -> Json:
     if parsed.get("error"):
         raise DataError(f"'{sql.removeprefix('select ')}' is no SQL expression: {parsed['error_message'].splitlines()[0]}")
     return parsed
+
+
+@lru_cache(maxsize=1)
+def _reserved() -> frozenset[str]:
+    with connected() as connection:
+        sql = "select keyword_name from duckdb_keywords() where keyword_category not in ('unreserved')"
+        return frozenset(name for (name,) in connection.execute(sql).fetchall())
 
 
 @lru_cache(maxsize=1)
