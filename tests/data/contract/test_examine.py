@@ -9,19 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
-from raypipe.data.contract import checks
-from raypipe.data.contract.against import Against, Values
 from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract, Freshness, Rule
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge, refusals, tolerated, words
-from raypipe.data.contract.hashed import keys
 
 
-def look(contract, rows, others=None):
+def look(contract, rows):
     table = pa.table(rows)
     place = Place("a.csv", np.arange(1, table.num_rows + 1))
-    return examine(contract, table, place, others) if others else examine(contract, table, place)
+    return examine(contract, table, place)
 
 
 def of(column, values, type=None):
@@ -89,37 +86,6 @@ def test_a_rule_that_is_no_condition():
         look(Contract(LATER.columns, rules={"x": Rule("arr + dep")}), {"dep": [1], "arr": [2]})
 
 
-@pytest.fixture
-def airports(store):
-    def against(*parts):
-        for n, part in enumerate(parts):
-            store.write(f"keys-{n}", np.unique(keys(pa.chunked_array([part]))).astype("<u8").tobytes())
-        return Against(store, {"x": Values("airports", 7, "faa", tuple(f"keys-{n}" for n in range(len(parts))))})
-
-    return against
-
-
-@pytest.mark.parametrize(
-    ("parts", "values"),
-    [
-        ([pa.array(["JFK"]), pa.array(["EWR", "LGA"])], pa.array(["EWR", "ORD", None, "JFK"])),
-        ([pa.array([1, 2]), pa.array([], pa.int64())], pa.array([2, 9, None, 1], pa.int32())),
-        ([pa.array([0.5, 2.0])], pa.array([2.0, 0.25, float("nan"), 0.5])),
-        ([pa.array(["a", "b"])], pa.array(["a", "c", None, "b"]).dictionary_encode()),
-    ],
-)
-def test_a_value_that_another_table_lacks(airports, parts, values):
-    contract = Contract({"x": Column("string", references={"table": "airports", "column": "faa"}, on_breach="quarantine")})  # type: ignore[arg-type]
-    seen = look(contract, {"x": values}, airports(*parts))
-    assert seen.mask.tolist() == [True, False, True, True]
-    assert words(seen.findings[0]).startswith("column 'x': 1 of 4 rows not in airports@7.faa (first: a.csv row 2: ")
-
-
-def test_an_empty_table_references_nothing(airports):
-    contract = Contract({"x": Column("string", references={"table": "airports"})})  # type: ignore[arg-type]
-    assert look(contract, {"x": ["a", None]}, airports()).findings[0]["figure"] == 1
-
-
 @pytest.mark.parametrize(
     ("values", "newest"),
     [
@@ -135,22 +101,6 @@ def test_the_newest_value_is_noted_in_utc(values, newest):
     assert found[-1]["newest"] == newest
     earlier = [{**found[-1], "newest": "1969-01-01T00:00:00+00:00"}]
     assert merge([found, earlier])[-1]["newest"] == (newest or "1969-01-01T00:00:00+00:00")
-
-
-TEXTS = st.lists(st.sampled_from(["a", "b", "ab", "", None, "c\n", "é"]), min_size=1, max_size=60)
-
-
-@given(TEXTS)
-def test_text_that_repeats_is_matched_once_each_with_the_same_result(values):
-    column = pa.chunked_array([pa.array(values, pa.string())])
-    slow = checks.broken("pattern", "[a-z]+", column).tolist()
-    few = checks.FEW
-    try:
-        checks.FEW = 4
-        assert checks.broken("pattern", "[a-z]+", column).tolist() == slow
-    finally:
-        checks.FEW = few
-    assert slow == [i for i, v in enumerate(values) if v is not None and v not in ("a", "b", "ab")]
 
 
 @given(st.lists(st.one_of(st.none(), st.integers(-5, 5)), min_size=1, max_size=40), st.sampled_from(["drop", "quarantine"]))

@@ -179,3 +179,15 @@ def test_a_reference_that_is_not_there(work):
     put(work, "data/a.parquet", n=[1.0])
     (line,) = refused(work, Contract({"n": Column("float64", distance={"against": "t@may", "at_most": 1})}))  # type: ignore[arg-type]
     assert line.startswith("column 'n': its distance from t@may cannot be measured: table t: has no tag 'may'")
+
+
+def test_through_ray_it_is_the_same(work, ray_cluster):
+    put(work, "ports/a.parquet", faa=["JFK"])
+    put(work, "ports/b.parquet", faa=["EWR"])
+    take(work, AIRPORTS, "ports", "airports")
+    put(work, "data/a.parquet", origin=["JFK", "EWR"], n=[1, 2])
+    put(work, "data/b.parquet", origin=["ORD", "EWR"], n=[3, 2])
+    contract = Contract({"origin": FLIGHTS.columns["origin"], "n": Column("int64", unique=True, nulls=0.5)}, unique=[["n", "origin"]])
+    inline = refused(work, contract)
+    assert inline[0] == "column 'n': 1 of 3 rows with a value that came before (first: data/b.parquet: 2)"
+    assert refused(replace(work, inline=False), contract) == inline

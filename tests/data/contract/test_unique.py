@@ -7,7 +7,6 @@ from raypipe.core.step import Work
 from raypipe.data.contract import unique
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.findings import words
-from raypipe.data.contract.hashed import keys
 from raypipe.data.contract.origin import OfTable
 from raypipe.data.contract.unique import repeated
 from raypipe.data.fragment.fragment import write_fragment
@@ -88,10 +87,6 @@ def test_two_values_of_one_key_are_no_repeat(find, monkeypatch):
 def test_no_keys_are_left_behind(find, store):
     find(ONE, {"id": ["a"]})
     assert [path for path, _, _ in store.files()] == ["t/0.parquet"]
-
-
-def test_zero_has_no_sign():
-    assert len(set(keys(pa.chunked_array([[0.0, -0.0]])).tolist())) == 1
 
 
 def test_a_contract_without_unique_columns_reads_nothing(store, ledger, tmp_path):
