@@ -36,6 +36,10 @@ class Attach:
 
     address: str = "auto"
     """HOST:PORT of its head, or `auto`: the one that RAY_ADDRESS names, or that runs on this machine."""
+    max_cpus: float | None = None
+    """CPUs that the cluster grows to where it scales by itself; null: those that it has."""
+    max_gpus: float | None = None
+    """GPUs, likewise."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,21 @@ def connect(cluster: Cluster, project_path: Path, say: Callable[[str], None] | N
     finally:
         if started:
             ray.shutdown()
+
+
+def totals(cluster: Cluster, session: Session) -> tuple[str, dict[str, float]]:
+    """What is shared, in words, and how much of each resource there is. The CPUs of a Ray of one's own are the cores below it: its logical
+    ones are more, and two runs have each their own."""
+    if session.inline:
+        return "this process", {}
+    import ray
+
+    found = {name: float(amount) for name, amount in ray.cluster_resources().items() if not name.startswith("node:")}
+    if isinstance(cluster, Local):
+        return "this machine", {**found, "CPU": float(cluster.num_cpus or num_cores())}
+    for name, most in (("CPU", cluster.max_cpus), ("GPU", cluster.max_gpus)):
+        found[name] = max(found.get(name, 0.0), most or 0.0)
+    return f"the cluster at {session.address}", found
 
 
 def check_reach(cluster: Cluster, ledger_url: str, store_root: str) -> list[Problem]:

@@ -74,6 +74,8 @@ class Work(Look):
     fingerprint: str = ""
     anew: bool = False
     """Asked for anew: nothing that was made before is carried over."""
+    fresh: bool = False
+    """Nothing half made is to be gone on from, but for what this run itself has made: somebody asked for it anew."""
     inline: bool = False
     """True under `cluster=debug`: no Ray, everything in this process."""
     report: Callable[[str], None] = lambda text: None
@@ -106,6 +108,8 @@ class Step(Protocol):
       world has moved on in a way that is no part of the identity.
     - `resumes(self, look, fingerprint) -> str | None`: where a half-made result would go on ("epoch 3 of 5"), for `plan`.
     - `columns(self, **inputs) -> Columns | None`: the columns it would make from those of its inputs, known before anything runs.
+    - `needs(self) -> dict[str, float]`: what it takes of the cluster while it runs, by Ray's names (`{"CPU": 2}`); by default one CPU.
+    - `driver_only: ClassVar[bool]`: it is cheap work of the driver's own, which takes nothing of the cluster.
     - `check(self, where, **inputs) -> list[Problem]`: what is wrong with it, knowing `Columns` of its inputs (None: not known).
 
     A field with `metadata=NO_IDENTITY` says where or how fast, not what: it is no part of the fingerprint.

@@ -72,6 +72,17 @@ class Execution:
     def memory_bytes(self) -> float | None:
         return None if self.memory is None else float(num_bytes(self.memory))
 
+    def needs(self, own: Mapping[str, float]) -> dict[str, float]:
+        """What the step takes of a cluster, by Ray's names; `own` is what it asks for by itself."""
+        said = {"CPU": self.cpus, "GPU": self.gpus, "memory": self.memory_bytes}
+        return {**own, **{name: amount for name, amount in said.items() if amount is not None}, **self.resources}
+
+    def ray_options(self) -> dict[str, Any]:
+        """The same for each of its tasks, as far as it is said, by the names of Ray's options."""
+        said = {"num_cpus": self.cpus, "num_gpus": self.gpus, "memory": self.memory_bytes}
+        more = {"resources": self.resources or None, "runtime_env": self.runtime_env}
+        return {name: value for name, value in {**said, **more}.items() if value is not None}
+
     @property
     def caches(self) -> bool:
         return self.cache not in (False, "off")

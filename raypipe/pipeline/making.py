@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 import time
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from raypipe.code.shape import shape
 from raypipe.core import runs
+from raypipe.core.admission import Admission
 from raypipe.core.artifact import KINDS, Artifact
-from raypipe.core.cluster import Session
+from raypipe.core.cluster import Debug, Session, totals
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
 from raypipe.core.frame import users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.meter import Cost, measured
+from raypipe.core.placement import placed
 from raypipe.core.step import Commit, Made, Work
 from raypipe.core.transient import is_transient
 from raypipe.pipeline.attempt import leased, work_under
@@ -121,15 +124,9 @@ class Making:
 
     def _attempt(self, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat, inputs: Mapping[str, Any]) -> Artifact:
         work = self._work(planned, lease, heartbeat)
-        timeout_s = self.execution.timeout_s
-        with self.interrupt.within():
-            self.try_until = time.monotonic() + timeout_s if timeout_s is not None else None
-            try:
-                with measured() as meter:
-                    made = self._ran(work, inputs)
-            finally:
-                self.try_until = None
-                self.cost += meter.cost
+        step = build_step(self.node, self.scene.search)
+        with self._admitted(step, work):
+            made = self._ran(step, work, inputs)
         heartbeat.check()
         artifact = self._published(lease, work, made, planned, inputs)
         heartbeat.given_back = True
@@ -155,9 +152,45 @@ class Making:
     def _progress(self, text: str) -> None:
         self.tell(StepEvent(self.name, "progress", "RUN", text))
 
-    def _ran(self, work: Work, inputs: Mapping[str, Any]) -> Made[Any]:
+    @contextlib.contextmanager
+    def _admitted(self, step: Any, work: Work) -> Iterator[None]:
+        """While the step holds what it needs of the machine or cluster that it runs on."""
+        own = step.needs() if hasattr(step, "needs") else {"CPU": 1.0}
+        needs = self.execution.needs({} if getattr(step, "driver_only", False) else own)
+        if not needs or self._is_inline():
+            yield
+            return
+        place, there = totals(self.options.cluster, self.connected())
+        admission = Admission(place, there)
+        admission.refuse(f"execution.{self.name}", self.execution.needs({}))
+        # What a step asks for by itself is no more than there is: a training takes the cores that it finds.
+        needs = {name: min(amount, there.get(name, 0.0)) for name, amount in needs.items()}
+        who = f"step '{self.name}' of run {self.run}"
+
+        def tell(text: str) -> None:
+            self.tell(StepEvent(self.name, "waiting", "BLOCKED", text))
+
+        with admission.admitted(who, needs, self.execution.deadline_s, self.interrupt.wait, tell):
+            yield
+
+    def _is_inline(self) -> bool:
+        return isinstance(self.options.cluster, Debug)
+
+    def _ran(self, step: Any, work: Work, inputs: Mapping[str, Any]) -> Made[Any]:
+        """One try, measured, within its time."""
+        timeout_s = self.execution.timeout_s
+        with self.interrupt.within():
+            self.try_until = time.monotonic() + timeout_s if timeout_s is not None else None
+            try:
+                with measured() as meter, placed(self.execution.ray_options()):
+                    return self._called(step, work, inputs)
+            finally:
+                self.try_until = None
+                self.cost += meter.cost
+
+    def _called(self, step: Any, work: Work, inputs: Mapping[str, Any]) -> Made[Any]:
         try:
-            return build_step(self.node, self.scene.search).run(work, **inputs)
+            return step.run(work, **inputs)
         except RaypipeError:
             raise
         except Exception as error:

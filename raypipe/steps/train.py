@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import File, Json, Model, Report, Table
+from raypipe.core.cluster import num_cores
 from raypipe.core.errors import DataError, Problem
 from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Ref, Work
 from raypipe.steps.transform import CHAIN, CODE, EXAMPLES
@@ -68,6 +69,11 @@ class Train:
 
         return [*low, *names, *model, *check_features(types, f"{where}.table")]
 
+    def needs(self) -> dict[str, float]:
+        """The cores that its threads take."""
+        threads = getattr(self.model, "num_threads", 1)
+        return {"CPU": float(threads or num_cores())}
+
     def resumes(self, look: Look, fingerprint: str) -> str | None:
         from raypipe.train.checkpoint import latest
 
@@ -107,7 +113,7 @@ class Train:
             fragments=fragments(work.ledger, table),
             schema=TableSchema.from_json(table.schema),
             model=self.model,
-            checkpoints=_checkpoints(work.fingerprint),
+            checkpoints=_checkpoints(work.fingerprint, work.run if work.fresh else ""),
             epochs=self.epochs,
             seed=self.seed,
             early_stopping=self.early_stopping,
@@ -127,9 +133,9 @@ class Train:
         return Signature(inputs, tuple(features), self.label or "", fitted.classes, fitted.positive)
 
 
-def _checkpoints(fingerprint: str) -> str:
-    """The same folder for every attempt at this training."""
-    return f"checkpoints/{fingerprint[:32]}"
+def _checkpoints(fingerprint: str, run: str = "") -> str:
+    """The same folder for every attempt at this training; at one that is asked for anew, for those of its run."""
+    return f"checkpoints/{fingerprint[:32]}{'-' if run else ''}{run}"
 
 
 def _examples(work: Work, file: File) -> Any:

@@ -82,6 +82,21 @@ class Slow:
 
 
 @dataclass(frozen=True)
+class Takes:
+    """Takes CPUs of the cluster for a while."""
+    cpus: int = 1
+    seconds: float = 0.3
+    value: int = 0
+    def needs(self) -> dict[str, float]:
+        return {"CPU": float(self.cpus)}
+    def run(self, work: Work) -> Made[Report]:
+        log(work, "begins")
+        time.sleep(self.seconds)
+        log(work, "ends")
+        return made(self.value)
+
+
+@dataclass(frozen=True)
 class Fails:
     """Fails so many times."""
     driver_only: ClassVar[bool] = True
@@ -129,7 +144,7 @@ class Project:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    """Its steps are in `project.module`: First, Then, Slow, Fails."""
+    """Its steps are in `project.module`: First, Then, Slow, Takes, Fails."""
     name = f"steps{next(NUMBERS)}"
     (tmp_path / f"{name}.py").write_text(STEPS)
     monkeypatch.syspath_prepend(str(tmp_path))

@@ -135,3 +135,57 @@ def test_everything_wrong_with_it_is_said_at_once(project):
     )
     assert "Did you mean 'retries'?" in said["execution.a.retry"]
     assert "Did you mean 'continue'?" in said["execution.a.on_failure"]
+
+
+HANGS = """
+import time
+from pathlib import Path
+import pyarrow as pa
+
+def rows() -> pa.Table:
+    Path("{folder}/pid").write_text(str(__import__("os").getpid()))
+    time.sleep(120)
+    return pa.table({{"a": [1]}})
+
+def where(n: int = 0) -> pa.Table:
+    import ray
+    resources = ray.get_runtime_context().get_assigned_resources()
+    return pa.table({{"cpus": [resources.get("CPU", 0.0)]}})
+"""
+
+
+def test_a_step_whose_ray_task_hangs_is_ended(project, ray_cluster: None):
+    (project.folder / "hangs.py").write_text(HANGS.format(folder=project.folder))
+    from hangs import rows  # type: ignore[import-not-found]
+
+    result = project.run({"a": rows}, {"a": {"timeout": "6s"}})
+    assert "longer than its timeout of 6s" in result.error
+    assert (project.folder / "pid").exists()
+
+
+def test_a_steps_resources_reach_its_tasks(project, ray_cluster: None):
+    (project.folder / "places.py").write_text(HANGS.format(folder=project.folder))
+    from places import where  # type: ignore[import-not-found]
+
+    from raypipe.core.cluster import Local
+    from raypipe.pipeline.reach import table
+
+    project.run({"a": where}, {"a": {"cpus": 2}}, cluster=Local(num_cpus=4))
+    assert table("p.a", project_path=project.folder).to_arrow().to_pydict() == {"cpus": [2.0]}
+
+
+def test_two_steps_that_need_the_whole_machine_queue_and_more_is_refused_at_once(project, ray_cluster: None):
+    from raypipe.core.cluster import Local
+
+    takes = project.module.Takes
+    steps = {"a": takes(cpus=4, value=1), "b": takes(cpus=4, value=2)}
+    result = project.run(steps, cluster=Local(num_cpus=4))
+    assert result.state == "done"
+    assert [line.split()[1] for line in project.log] == ["begins", "ends", "begins", "ends"]
+    (waited,) = project.told("waiting")
+    assert "waits for 4 CPUs of this machine: step" in waited
+    result = project.run({"c": takes(value=3)}, {"c": {"cpus": 64}}, cluster=Local(num_cpus=4))
+    assert result.exit_code == 2
+    assert result.error == "execution.c: asks for 64 CPUs, and there are 4 CPUs in all (this machine)."
+    result = project.run({**steps, "a": takes(cpus=4, value=5, seconds=2), "b": takes(cpus=4, value=6)}, {"default": {"deadline": "200ms"}})
+    assert "Its deadline of 0.2 s has passed" in result.error

@@ -1,0 +1,82 @@
+"""Claims on a machine's or a cluster's resources: they queue, in their order, and those of the dead are void."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from raypipe.core.admission import Admission
+from raypipe.core.errors import ConfigError, TimedOut
+
+
+def quiet(text: str) -> None: ...
+
+
+def test_what_fits_goes_at_once_and_what_does_not_queues(tmp_path: Path):
+    admission = Admission("here", {"CPU": 2.0}, tmp_path)
+    order: list[str] = []
+    told: list[str] = []
+
+    def work(name: str, cpus: float) -> None:
+        with admission.admitted(name, {"CPU": cpus}, 30, time.sleep, told.append):
+            order.append(f"{name} begins")
+            time.sleep(0.3)
+            order.append(f"{name} ends")
+
+    threads = []
+    for name, cpus in (("a", 2.0), ("b", 2.0), ("c", 1.0)):
+        threads.append(threading.Thread(target=work, args=(name, cpus)))
+        threads[-1].start()
+        time.sleep(0.05)
+    for thread in threads:
+        thread.join()
+    assert order == [f"{name} {what}" for name in "abc" for what in ("begins", "ends")]
+    assert told[0] == f"waits for 2 CPUs of here: a (process {os.getpid()}) holds 2 CPUs"
+    assert admission.claims() == []
+
+
+def test_the_deadline_names_who_holds_what(tmp_path: Path):
+    admission = Admission("here", {"CPU": 2.0, "GPU": 1.0}, tmp_path)
+    with (
+        admission.admitted("step 'a' of run 1", {"CPU": 1.0, "GPU": 1.0}, 1, time.sleep, quiet),
+        pytest.raises(TimedOut, match=r"waits for 1 GPU of here: step 'a' of run 1 \(process \d+\) holds 1 CPU, 1 GPU\. Its deadline"),
+        admission.admitted("step 'b' of run 1", {"GPU": 1.0}, 0.2, time.sleep, quiet),
+    ):
+        pass
+    assert admission.claims() == []
+
+
+def test_more_than_there_is_in_all_is_refused_with_the_figures(tmp_path: Path):
+    with pytest.raises(ConfigError) as error:
+        Admission("this machine", {"CPU": 4.0}, tmp_path).refuse("execution.train", {"CPU": 64, "GPU": 1})
+    assert str(error.value) == (
+        "execution.train: asks for 64 CPUs, and there are 4 CPUs in all; asks for 1 GPU, and there are 0 GPUs in all (this machine)."
+    )
+
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from raypipe.core.admission import Admission
+with Admission("here", {"CPU": 1.0}, Path(sys.argv[1])).admitted("other", {"CPU": 1.0}, None, time.sleep, print):
+    print("holds", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_another_process_counts_as_long_as_it_lives(tmp_path: Path):
+    admission = Admission("here", {"CPU": 1.0}, tmp_path)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "holds\n"
+        (claim,) = admission.claims()
+        assert (claim.who, claim.pid, claim.holds) == ("other", other.pid, True)
+        other.kill()
+    with admission.admitted("mine", {"CPU": 1.0}, 0, time.sleep, quiet):
+        assert [c.who for c in admission.claims()] == ["mine"]
