@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import threading
-from pathlib import Path
 
-from raypipe.core.cluster import Cluster, Session, connect
+from raypipe.core.cluster import Cluster, Session, connect, local_places
+from raypipe.core.errors import ConfigError
+from raypipe.core.place import Place
 
 LEAVE_S = 30.0
 """How long a run waits for Ray to end."""
@@ -14,8 +15,8 @@ LEAVE_S = 30.0
 class Connection:
     """Asked by many threads, and made once."""
 
-    def __init__(self, cluster: Cluster, project_path: Path):
-        self._cluster, self._project_path = cluster, project_path
+    def __init__(self, cluster: Cluster, place: Place):
+        self._cluster, self._place = cluster, place
         self._lock = threading.Lock()
         self._session: Session | None = None
         self._error: BaseException | None = None
@@ -46,7 +47,8 @@ class Connection:
 
     def _keep(self) -> None:
         try:
-            with connect(self._cluster, self._project_path) as session:
+            with connect(self._cluster, self._place.path) as session:
+                _refuse_local(session, self._place)
                 self._session = session
                 self._settled.set()
                 self._over.wait()
@@ -54,3 +56,10 @@ class Connection:
             self._error = error
         finally:
             self._settled.set()
+
+
+def _refuse_local(session: Session, place: Place) -> None:
+    """How many nodes a cluster has that was found by itself is known only now."""
+    found = local_places(f"the cluster at {session.address}", place.ledger_url, place.store_root) if session.num_nodes > 1 else []
+    if found:
+        raise ConfigError(found)

@@ -32,7 +32,7 @@ class Driver:
         self.pipeline, self.scene, self.options, self.run = pipeline, scene, options, run
         self.failures: dict[str, RaypipeError] = {}
         """Step -> what it failed with, in the order in which it happened."""
-        self._connection = Connection(options.cluster, scene.place.path)
+        self._connection = Connection(options.cluster, scene.place)
         self._tracking = False
         self._telling = threading.Lock()
         self._notices = Notices(pipeline.name, run, self._progress)

@@ -159,7 +159,8 @@ def environment(folder: Path, machine: str) -> dict[str, str]:
         "AWS_REGION": "us-east-1",
     }
     seen = {"SEEN_ON": str(folder / f"seen-on-{machine}")}
-    return {**os.environ, **own, **store, **seen, "RAY_USAGE_STATS_ENABLED": "0"}
+    inherited = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    return {**inherited, **own, **store, **seen, "RAY_USAGE_STATS_ENABLED": "0"}
 
 
 @contextmanager
@@ -218,6 +219,11 @@ def test_two_nodes_make_the_same_rows_as_one(project: Path, tmp_path: Path, post
             with cluster(net, folder):
                 driver = DRIVER.format(endpoint=f"{HEAD}:{STORE_PORT}", address=f"{HEAD}:{PORT}")
                 env = environment(folder, "driver") | {"RAYPIPE_LEDGER": ledger, "RAYPIPE_STORE": "s3://shop/store"}
+                here = env | {"RAYPIPE_LEDGER": str(folder / "ledger.db"), "RAYPIPE_STORE": str(folder / "store")}
+                run = net.inside("a", sys.executable, "-c", driver, "run", "cluster=attach")
+                refused = subprocess.run(run, env=here, cwd=project, capture_output=True, text=True, timeout=60, check=False)
+                assert refused.returncode == 2, refused.stderr
+                assert "is a folder on this machine, and the cluster at 10.77.0.1:6399 has others" in refused.stderr
                 words = ["run", "cluster=attach", f"cluster.address={HEAD}:{PORT}"]
                 run = net.inside("a", sys.executable, "-c", driver, *words)
                 done = subprocess.run(run, env=env, cwd=project, capture_output=True, text=True, timeout=120, check=False)
