@@ -34,7 +34,7 @@ from raypipe.data.map import map_fragments
 from raypipe.data.reconcile import reconciled
 from raypipe.data.source.files import FilePiece
 from raypipe.data.source.piece import Bad, Batch, Limit, New, Piece, Source
-from raypipe.data.table import TableSchema, change_of, changed
+from raypipe.data.table import TableSchema, change_of, changed, latest
 
 NUM_PROBLEMS = 30
 """Lines of problems that are told of one batch."""
@@ -92,7 +92,7 @@ def take(work: Work, order: Order) -> Intaken:
         base = base.emptied()
     fresh, again = order.policy.pieces(new)
     to = _target(work, order, base, [*fresh, *again])
-    beside = breaches_target(work, order.table, to.bare, anew=base.snapshot is None) if _keeps_out(order.contract) else None
+    beside = breaches_target(work, order.table, to.bare, anew=base.snapshot is None) if _keeps_out(work, order, base) else None
     others = against(work, order.contract) if order.contract else NOTHING
     keeps_bad = order.policy.on_bad == "quarantine"
     kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, keeps_bad, beside, others)
@@ -140,7 +140,8 @@ class _Batch:
     def _beside(self, breaches: Sequence[Fragment]) -> Sequence[Commit]:
         if self.breaches is None:
             return ()
-        return breaches_commits(self.work, self.order.table, self.breaches, breaches, anew=self.base.snapshot is None)
+        anew = self.base.snapshot is None
+        return breaches_commits(self.work, self.order.table, self.breaches, breaches, anew=anew, replaced=self.again)
 
     def _parted(self) -> tuple[list[Taken], list[Bad]]:
         """What was taken, and the files that go to quarantine. DataError with all that is wrong with the others."""
@@ -219,8 +220,10 @@ def _settled(source: Source, new: New, taken: Sequence[Taken]) -> New:
     return settle(new, [mark for t in taken for mark in t.marks]) if settle else new
 
 
-def _keeps_out(contract: Contract | None) -> bool:
-    return contract is not None and contract.keeps_out
+def _keeps_out(work: Work, order: Order, base: Held) -> bool:
+    """Whether there is something to say of the table of breaches: of one that is made anew, that it has no rows any more."""
+    may = order.contract is not None and order.contract.keeps_out
+    return may or (base.snapshot is None and latest(work.ledger, breaches_of(order.table)) is not None)
 
 
 def _bad(taken: Taken, keeps: bool) -> list[str]:

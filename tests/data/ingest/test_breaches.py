@@ -95,6 +95,27 @@ def test_an_append_adds_to_them_and_what_is_made_anew_begins_anew(work):
     assert [s.num_rows for s in snapshots(work.ledger, "t~breaches")] == [0, 1, 2, 1]
 
 
+def test_a_contract_that_keeps_nothing_out_any_more_leaves_none(work):
+    put(work, "a.parquet", [-1, 1], ["a", "a"], [0, 0])
+    run(work)
+    assert run(work, Contract({name: Column(c.type) for name, c in CONTRACT.columns.items()})).num_rows == 2
+    assert breaches(work) == []
+
+
+def test_a_file_that_is_replaced_takes_its_breaches_along(work):
+    from raypipe.data.ingest.policy import Policy
+
+    put(work, "a.parquet", [-1, 1], ["a", "a"], [0, 0])
+    put(work, "b.parquet", [-2, 2], ["a", "a"], [0, 0])
+    run(work)
+    put(work, "a.parquet", [3, -4], ["a", "a"], [0, 0])
+    table = run(work, policy=Policy(changed="replace"))
+    assert [row[0] for row in breaches(work)] == [-2, -4]
+    put(work, "a.parquet", [3, 4], ["a", "a"], [0, 0])
+    table = run(work, policy=Policy(changed="replace"))
+    assert ([row[0] for row in breaches(work)], table.num_rows) == ([-2], 3)
+
+
 def test_nothing_is_there_of_a_batch_that_is_refused(work):
     put(work, "a.parquet", [-1, 1], ["a", "a"], [0, 50])
     refusing = Contract({**CONTRACT.columns, "d": Column("int64", max=9)})
