@@ -69,7 +69,6 @@ class Aggregate:
         require(work, self.check(work.step, Columns(tuple(before.arrow.names))))
         require_split_columns(work, before.split, self.by, "by")
         asked = grouping(before.arrow, self.by, self.make, self.where)
-        work.report("in halves, joined by key" if asked.halves else "the rows of each group together")
         part = aggregate(work, asked, fragments(work.ledger, table), self.max_key_bytes)
         num_groups = sum(fragment.num_rows for fragment in part.fragments)
         work.report(f"{table.num_rows:,} rows in {num_groups:,} groups")

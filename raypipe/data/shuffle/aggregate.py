@@ -103,6 +103,7 @@ def aggregate(work: Work, asked: Grouping, fragments: Sequence[Fragment], most_b
     needed = pa.schema([asked.schema.field(name) for name in asked.reads])
     if is_small(fragments, needed):
         return joined(work, map_fragments(Whole(work.store, work.path, asked), [fragments], inline=work.inline))
+    work.report("groups of each fragment, joined by key" if asked.halves else "the rows of each group are brought together")
     dealt = over_fragments(work, Deal(work.store, exchange(work), asked, buckets_for(fragments, needed)), fragments)
     made = joined(work, over_buckets(work, Gather(work.store, work.path, asked), dealt, asked.by, most_bytes))
     done(work, dealt)
