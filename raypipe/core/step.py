@@ -106,6 +106,7 @@ class Step(Protocol):
     - `standing(self, look, artifact, **inputs) -> Standing`: it is an effect step, and this compares the world with `artifact`.
     - `stale(self, look, artifact) -> str | None`: why an artifact of this fingerprint does not do any more, though its bytes are there: the
       world has moved on in a way that is no part of the identity.
+    - `foresees(self, look, **inputs) -> str`: what of its input is new since an earlier artifact ("3 of 300 fragments are new").
     - `resumes(self, look, fingerprint) -> str | None`: where a half-made result would go on ("epoch 3 of 5"), for `plan`.
     - `columns(self, **inputs) -> Columns | None`: the columns it would make from those of its inputs, known before anything runs.
     - `needs(self) -> dict[str, float]`: what it takes of the cluster while it runs, by Ray's names (`{"CPU": 2}`); by default one CPU.

@@ -189,6 +189,17 @@ def increment(
     return best
 
 
+def foreseen(look: Look, table: Table, but: Sequence[str] = ("inputs.table",)) -> str:
+    """`3 of 300 fragments are new`, for a plan; empty where none is as it was, or that is not known."""
+    parts = fragments(look.ledger, table)
+    for artifact, _ in earlier(look, but):
+        with contextlib.suppress(DataError, StoreError):
+            new, _ = unseen(look.store, artifact, parts)
+            if len(new) < len(parts):
+                return f"{len(new):,} of {len(parts):,} fragments are new"
+    return ""
+
+
 def earlier(look: Look, but: Sequence[str], limit: int = ARTIFACTS) -> Iterator[tuple[Table, Json]]:
     """Artifacts of the step whose identity differs in nothing but that, each with its identity, the newest first."""
     if not look.identity or "uncached" in look.identity:

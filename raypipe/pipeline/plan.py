@@ -220,7 +220,7 @@ class _Prospect:
         if again := self._again():
             return PlannedStep(self.name, "RUN", again, found, document)
         if found is None:
-            return self._to_run(document, look)
+            return self._to_run(document, replace(look, identity=document), inputs)
         lost = next((f.path for f in _files(found, self.scene) if not self.scene.store.holds(f)), None)
         if lost:
             return PlannedStep(self.name, "RUN", f"the store has lost {lost}", found, document)
@@ -250,7 +250,7 @@ class _Prospect:
             return None
         return self.scene.ledger.find(nearest[0].fingerprint)
 
-    def _to_run(self, document: dict[str, Json], look: Look) -> PlannedStep:
+    def _to_run(self, document: dict[str, Json], look: Look, inputs: dict[str, Any]) -> PlannedStep:
         print_ = prints.fingerprint(document)
         holder = None if self.claimed else look.ledger.holder(print_)
         if holder is not None:
@@ -260,8 +260,10 @@ class _Prospect:
             if point:
                 return PlannedStep(self.name, "RESUME", point, None, document)
         nearest = look.ledger.nearest(self.pipeline.name, self.name)
-        why = difference(nearest[1] if nearest else None, document, self.node.refs)
-        return PlannedStep(self.name, "RUN", why or "made before, but its record was replaced", None, document)
+        why = difference(nearest[1] if nearest else None, document, self.node.refs) or "made before, but its record was replaced"
+        if nearest and defines(self.node, "foresees", self.scene.search):
+            why = "; ".join(filter(None, (why, build_step(self.node, self.scene.search).foresees(look, **inputs))))
+        return PlannedStep(self.name, "RUN", why, None, document)
 
 
 def _observes(node: Node, search: tuple[Path, ...]) -> bool:

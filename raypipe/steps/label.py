@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 from raypipe.core.artifact import Table
 from raypipe.core.errors import Problem, nearest
-from raypipe.core.step import Columns, Made, Ref, Work
+from raypipe.core.step import Columns, Look, Made, Ref, Work
+
+if TYPE_CHECKING:
+    from raypipe.core.explain import Pass
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,20 @@ class Label:
     def columns(self, table: Columns) -> Columns:
         names = None if table.names is None else (*(n for n in table.names if n != self.column), self.column)
         return replace(table, names=names, label=self.column, known_afterwards=table.known_afterwards | {self.column})
+
+    def foresees(self, look: Look, table: Table) -> str:
+        from raypipe.data.increment import foreseen
+
+        return foreseen(look, table)
+
+    def explain(self, table: Columns) -> list[Pass]:
+        from raypipe.core.explain import WRITE, Part, Pass
+        from raypipe.data.expression import Expression
+
+        reads = Expression(self.sql).columns
+        around = ", ".join(name for name in table.names or () if name not in reads) or f"all but {', '.join(reads)}"
+        made = Part("label", "Polars", f"{self.column} = {self.sql}")
+        return [Pass("every row", (Part("read", "Arrow", "all columns; page checksums verified"), made, WRITE), around)]
 
     def run(self, work: Work, table: Table) -> Made[Table]:
         from raypipe.data.increment import increment

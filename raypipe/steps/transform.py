@@ -14,6 +14,7 @@ from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import NO_IDENTITY, Columns, Commit, Look, Made, Ref, Work
 
 if TYPE_CHECKING:
+    from raypipe.core.explain import Pass
     from raypipe.data.fragment.fragment import Fragment
     from raypipe.data.increment import Increment
     from raypipe.data.table import TableSchema
@@ -101,6 +102,17 @@ class Transform:
         names = None if after.names is None or table.names is None else (*after.names, *(n for n in table.names if n not in after.names))
         marks = table.known_afterwards if before.label else table.known_afterwards | after.known_afterwards
         return replace(after, names=names, known_afterwards=marks, label=before.label, features=after.features if before.label else None)
+
+    def foresees(self, look: Look, table: Table) -> str:
+        from raypipe.data.increment import foreseen
+        from raypipe.data.transform.refit import BUT
+
+        return foreseen(look, table, BUT)
+
+    def explain(self, table: Columns) -> list[Pass]:
+        from raypipe.data.transform.explain import passes
+
+        return passes(self._entries(), self.where, self.contract, self.profile, self._before(table))
 
     def run(self, work: Work, table: Table) -> Made[Table]:
         from raypipe.data.table import TableSchema, fragments

@@ -21,6 +21,7 @@ from raypipe.data.increment import Whole, increment
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.expire import expire
+from raypipe.data.lake.gc import gc
 from raypipe.data.rows import map_rows
 from raypipe.data.table import TableSchema, latest, made, read
 
@@ -278,3 +279,14 @@ def test_its_record_is_small(house):
     tables = [pa.table({"x": [2 * n]}) for n in range(300)]
     table = house.squares(house.source(*tables))
     assert next(file.size for file in table.files if file.path.endswith(BECAME)) < 300 * 90
+
+
+def test_files_that_were_carried_over_are_no_garbage(house, fresh):
+    for tables in ((A, B), (A, B, C), (C, A, D)):
+        table = house.squares(house.source(*tables))
+        for _ in range(2):
+            gc(house.work.ledger, house.work.store, grace_s=0)
+    assert house.seen == [[10, 11]]
+    same(house, fresh, table, C, A, D)
+    house.squares(house.source(C, A, D, B))
+    assert house.seen == [[5, 6]]
