@@ -25,12 +25,16 @@ class Validate:
 
     def observe(self, look: Look, table: Table | None = None) -> Json:
         """The content of the tables that the contract references or measures a distance from."""
+        if not any(column.references or column.distance for column in self.contract.columns.values()):
+            return {}
         from raypipe.data.contract.against import observed
 
         return observed(look, self.contract)
 
     def stale(self, look: Look, artifact: Report) -> str | None:
         """The table has grown too old since it was judged."""
+        if self.contract.freshness is None:
+            return None
         from raypipe.data.contract.judgement import outdated
 
         return outdated(self.contract, artifact.figures)
