@@ -141,6 +141,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 def _pipeline_verbs(verbs: argparse._SubParsersAction) -> None:
     _config(_verb(verbs, "check", "pipeline", "check", "everything wrong with a config, without Ray", CONFIG))
     plan = _config(_verb(verbs, "plan", "pipeline", "plan", "what a run would do with each step, and why, without Ray", CONFIG))
+    plan.add_argument("--explain", action="store_true", help="what each pass over the files of a table consists of, and what runs it")
     run = _config(_verb(verbs, "run", "pipeline", "run", "run what is not done", CONFIG))
     for verb in (plan, run):
         _steps(verb)

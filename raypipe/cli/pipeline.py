@@ -6,7 +6,7 @@ import argparse
 import json
 import shlex
 import sys
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,16 +75,22 @@ def check(options: argparse.Namespace) -> int:
 
 
 def plan(options: argparse.Namespace) -> int:
-    """The plan, a line a step."""
+    """The plan, a line a step; with --explain, what each pass over the files of a table consists of."""
+    from raypipe.cli.explain import pass_lines
     from raypipe.cli.terminal import plan_lines
+    from raypipe.pipeline.explain import explained
     from raypipe.pipeline.run import checked_plan
 
     opened = open_pipeline(options)
     found = checked_plan(opened.pipeline, opened.scene, opened.cluster, _chosen(opened, options))
+    passes = explained(opened.pipeline, opened.scene) if options.explain else {}
     if options.json:
-        print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found)}, indent=2))
+        told = {"passes": {name: [asdict(one) for one in some] for name, some in passes.items()}} if options.explain else {}
+        print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found), **told}, indent=2))
     else:
         plan_lines(found)
+        for name, some in passes.items():
+            pass_lines(name, some)
     return 0
 
 

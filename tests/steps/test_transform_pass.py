@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -186,3 +187,13 @@ def test_a_condition_that_cannot_be_is_told_before_anything_runs(where, text):
 def test_through_ray_the_same_table_comes_out(bench, ray_cluster):
     table = bench.table(*PARTS, split=SPLIT)
     assert bench.run(STEP, inline=False, table=table).digest == bench.run(STEP, table=table).digest
+
+
+def test_a_profile_is_made_in_the_same_pass(bench, monkeypatch):
+    from raypipe.data.statistics.kept import profile_of, profile_path
+
+    made = bench.run(replace(STEP, profile=True), table=bench.table(*PARTS, split=SPLIT))
+    store, parts = bench.work.store, bench.fragments(made)
+    assert all(store.local(profile_path(part.path)).exists() for part in parts)
+    monkeypatch.setattr("raypipe.data.statistics.kept.map_fragments", lambda kernel, items, inline: [])
+    assert profile_of(store, parts, inline=True).num_rows == made.num_rows

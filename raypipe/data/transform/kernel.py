@@ -22,6 +22,9 @@ from raypipe.data.fragment.spans import Span, read_spans
 from raypipe.data.function.fault import placed
 from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import Item, fragment_path
+from raypipe.data.statistics.kept import write_profile
+from raypipe.data.statistics.profile import Profile
+from raypipe.data.statistics.profile import merge as merged
 from raypipe.data.transform.around import Around, as_text, fitted_to
 from raypipe.data.transform.where import Where
 
@@ -98,6 +101,7 @@ class Apply:
     against: Against = NOTHING
     """What the contract compares with."""
     profile: bool = False
+    """Whether the rows are described as they are written."""
 
     def __getstate__(self) -> dict[str, Any]:
         return {name: value for name, value in self.__dict__.items() if name != "chain"}
@@ -119,6 +123,8 @@ class Apply:
             fragment = write_pieces(self.store, path, itertools.chain([first], rows), schema)
         else:
             fragment = write_fragment(self.store, path, first, schema)
+        if self.profile:
+            write_profile(self.store, fragment, merged(count.profiles), schema)
         if self.where is None:
             reconciled(item.path, item.fragment.num_live, item.fragment.num_live - count.left_out)
         return Done(fragment, count.schema, count.note(fragment.num_rows), *count.beside(self.store, path))
@@ -132,6 +138,8 @@ class Apply:
                 fitted = fitted_to(self.contract, rows, count.coded)
                 rows = count.judged(self.contract, fitted, Place(fragment.path, span.numbers), self.against)
             count.schema = as_text(rows.schema, count.coded)
+            if self.profile:
+                count.profiles.append(Profile.of(rows.cast(count.schema)))
             yield rows
 
     def _transformed(self, rows: pa.Table) -> pa.Table:
@@ -149,6 +157,7 @@ class _Count:
     quarantined: int = 0
     dropped: int = 0
     findings: list[list[Json]] = field(default_factory=list)
+    profiles: list[Profile] = field(default_factory=list)
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
     _breaches: list[pa.Table] = field(default_factory=list)
     _refused: list[pa.Table] = field(default_factory=list)

@@ -1,0 +1,26 @@
+"""What each step that passes over files does in each pass, before anything runs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from raypipe.core.explain import Pass
+from raypipe.core.step import Columns
+from raypipe.pipeline.build import build_step
+from raypipe.pipeline.graph import order
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.plan import Scene
+
+
+def explained(pipeline: Pipeline, scene: Scene) -> dict[str, list[Pass]]:
+    """Step -> its passes, of the steps that say them by a method `explain(**columns_of_inputs)`. The pipeline has passed `check`."""
+    found: dict[str, list[Pass]] = {}
+    known: dict[str, Columns] = {}
+    for name in order(pipeline.nodes):
+        node = pipeline.nodes[name]
+        step: Any = build_step(node, scene.search)
+        inputs = {edge: known[ref] for edge, ref in node.refs.items() if ref is not None}
+        if hasattr(step, "explain"):
+            found[name] = step.explain(**inputs)
+        known[name] = (step.columns(**inputs) if hasattr(step, "columns") else None) or Columns(None)
+    return found
