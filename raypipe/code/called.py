@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from raypipe.code.form import ARROW, Form, Kind, expected, form_of
 from raypipe.code.recorded import UserCode
+from raypipe.code.shape import Shape
 from raypipe.core.errors import Problem, nearest
+from raypipe.core.form import ARROW, LIBRARIES, Form, Kind, expected, form_of
 
 
 def forms(code: UserCode) -> tuple[Form | None, Form | None]:
     """What it takes and what it gives back: Arrow where nothing is annotated, the same as it takes where the return is not; None where the
     annotation names no form."""
-    takes, gives = (code.shape.takes, code.shape.gives) if code.shape else ("", "")
+    takes, gives = code.annotations
     taken = form_of(takes) if takes else ARROW
     return taken, form_of(gives) if gives else taken
 
@@ -28,6 +29,13 @@ def problems_of(where: str, code: UserCode, kinds: Sequence[Kind]) -> list[Probl
         if form is None or form.streamed or form.kind not in kinds
     ]
     return wrong + _argument_problems(where, code)
+
+
+def libraries(shape: Shape) -> list[str]:
+    """Distributions that turn a table into what the function's annotations name, and back."""
+    annotations = [shape.takes, shape.gives, *(p.resolved for p in shape.parameters)]
+    forms = [form for annotation in annotations if annotation and (form := form_of(annotation))]
+    return sorted({name for form in forms for name in LIBRARIES[form.kind]})
 
 
 def _argument_problems(where: str, code: UserCode) -> list[Problem]:

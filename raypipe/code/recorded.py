@@ -39,9 +39,25 @@ class UserCode:
     shape: Shape | None = None
     """What it is and takes, as its source says it."""
 
+    @property
+    def annotations(self) -> tuple[str, str]:
+        """What it is called with and what that returns, each name as its import path; empty where nothing is annotated."""
+        return (self.shape.takes, self.shape.gives) if self.shape else ("", "")
+
     def load(self) -> Any:
         """The class or function itself; the arguments are the caller's to bind."""
         return load(self.recorded, self.target)
+
+    def load_apart(self) -> Any:
+        """The same in modules of its own that nobody finds by their names: Ray sends what they define, and no name of a module that a
+        worker lacks."""
+        with _lock:
+            found = _take_modules(self.recorded)
+            try:
+                return self.load()
+            finally:
+                _take_modules(self.recorded)
+                sys.modules.update(found)
 
 
 def record(closure: Closure) -> dict[str, Json]:
@@ -80,6 +96,12 @@ def verify(recorded: Mapping[str, Json]) -> None:
             raise StoreError(f"the recorded source of module '{name}' is not what was recorded: its sha256 differs")
     if _digest({k: v for k, v in recorded.items() if k != "sha256"}) != recorded["sha256"]:
         raise StoreError(f"the recorded code of '{recorded['entry']}' is not what was recorded: its sha256 differs")
+
+
+def _take_modules(recorded: Mapping[str, Json] | None) -> dict[str, ModuleType]:
+    """The modules of a recording that are loaded, no longer to be found by their names."""
+    prefix = _Program.of(recorded).prefix if recorded else None
+    return {name: sys.modules.pop(name) for name in list(sys.modules) if prefix and name.startswith(prefix)}
 
 
 class _Program:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import traceback
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
@@ -118,6 +119,7 @@ def _told(error: Exception) -> str:
 def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_Done]:
     import ray
     import ray.data
+    import ray.exceptions
 
     most = _most(on, ray.cluster_resources())
     pieces = _pieces(items, num_cpus=max(1, most))
@@ -137,8 +139,11 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
     if on.stay:
         pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(most, len(pieces))))
-        tries = {"max_restarts": TRIES - 1, "max_task_retries": TRIES - 1}  # by itself Ray Data starts an actor that dies anew for ever
-        dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
+        # By itself Ray Data starts an actor that dies anew for ever, and these arguments, deprecated in 2.60, are all there is against it.
+        tries = {"max_restarts": TRIES - 1, "max_task_retries": TRIES - 1}
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
     elif on != Workers():
         dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(on.concurrency), **{**_share(on), **ray_options()})
     else:

@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from raypipe.code.form import form_of
 from raypipe.code.shape import Parameter, Shape
 from raypipe.core.artifact import KINDS
 from raypipe.core.errors import Problem, nearest
+from raypipe.core.form import form_of
 from raypipe.pipeline.node import Node
 
 _REF = re.compile(r"""\bRef\[\s*["']?(?:\w+\.)*(\w+)""")

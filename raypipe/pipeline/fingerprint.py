@@ -12,8 +12,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from raypipe.code.called import libraries
 from raypipe.code.closure import closure
-from raypipe.code.form import libraries
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
 from raypipe.core.secret import masked
@@ -43,7 +43,7 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
             uncached.append(found.uncached)
         else:
             code |= {**found.parts, **found.reads}
-            versions |= found.distributions | _versions(libraries(shape(target, search)))
+            versions |= {**found.distributions, **_versions(libraries(shape(target, search)))}
     document = {
         "step": node.target,
         "settings": masked(_identity_settings(node, search), told_apart=True),

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from raypipe.code.form import WRITTEN, Form, expected, form_of
+from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem
+from raypipe.core.form import WRITTEN, Form, expected, form_of
 from raypipe.core.step import Columns, Made, Work
 from raypipe.steps.onward import columns_onward, onward
 
@@ -99,7 +100,7 @@ class FunctionStep:
     def _code(self) -> Code:
         from raypipe.data.function.callee import Code
 
-        return Code(self.target, self.recorded, dict(self.settings), gives=self._gives)
+        return Code(UserCode(self.target, dict(self.settings), self.recorded), gives=self._gives)
 
     @property
     def _forms(self) -> dict[str, Form]:

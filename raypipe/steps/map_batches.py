@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from raypipe.code.called import forms, problems_of
-from raypipe.code.form import ROW_FORMS
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem, nearest
+from raypipe.core.form import ROW_FORMS
 from raypipe.core.step import NO_IDENTITY, Columns, Function, Made, Ref, Work
 from raypipe.steps.onward import columns_onward, onward
 
@@ -96,8 +96,9 @@ class MapBatches:
         from raypipe.data.function.callee import Code
 
         takes, gives = forms(self._code)
-        assert takes and gives, "checked"
-        code = Code(self._code.target, self._code.recorded, self._code.settings, takes, gives)
+        assert takes is not None, "checked"
+        assert gives is not None, "checked"
+        code = Code(self._code, takes, gives)
         return Batches(code, self.rows, self.takes, self.batch_rows)
 
 

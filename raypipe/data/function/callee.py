@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Protocol
 
 import pyarrow as pa
 
-from raypipe.code.form import ARROW, Form
-from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, RaypipeError
+from raypipe.core.form import ARROW, Form
 from raypipe.data.function.fault import FunctionError, Rows, narrowed, raised
 from raypipe.data.function.numpy_ import from_numpy, to_numpy
 from raypipe.data.function.pandas_ import from_pandas, to_pandas
@@ -39,20 +38,40 @@ def from_form(form: Form, made: Any, origins: Origins) -> pa.Table:
     return from_numpy(made, own) if form.kind == "numpy" else from_polars(made, own)
 
 
+class Source(Protocol):
+    """Code of the user's as a run recorded it (`code.recorded.UserCode`)."""
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def settings(self) -> Mapping[str, Json]: ...
+
+    def load(self) -> Any:
+        """The function or class; the settings are its caller's to bind."""
+        ...
+
+    def load_apart(self) -> Any:
+        """The same in modules that nobody finds by their names, so that Ray sends what they define."""
+        ...
+
+
 @dataclass(frozen=True)
 class Code:
     """The function or class as it travels to a task: its recorded source, and how it is called."""
 
-    target: str
-    recorded: Json
-    settings: Mapping[str, Json]
+    source: Source
     takes: Form = ARROW
     gives: Form = ARROW
 
-    def load(self) -> Callee:
+    @property
+    def target(self) -> str:
+        return self.source.target
+
+    def load(self, apart: bool = False) -> Callee:
         """FunctionError where its module raises."""
-        callee = Callee(self.target, _not_loaded, self.settings, self.takes, self.gives)
-        return replace(callee, function=callee.tell(UserCode(self.target, {}, self.recorded).load))
+        callee = Callee(self.target, _not_loaded, self.source.settings, self.takes, self.gives)
+        return replace(callee, function=callee.tell(self.source.load_apart if apart else self.source.load))
 
 
 def _not_loaded(*args: Any, **kwargs: Any) -> Any:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import sys
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.errors import RaypipeError
@@ -31,12 +29,11 @@ def call(work: Work, code: Code, tables: Mapping[str, Given]) -> Written:
     """
     import ray.data
 
-    with _by_value(code):
-        callee = code.load()
-        result = callee.tell(lambda: callee.function(**{n: _given(work, t) for n, t in tables.items()}, **callee.settings))
-        if not isinstance(result, ray.data.Dataset):
-            raise FunctionError(f"{callee.title} returned {type(result).__name__}, expected a ray.data.Dataset")
-        pieces = _written(work, callee, result, [t.schema for t in tables.values()])
+    callee = code.load(apart=True)
+    result = callee.tell(lambda: callee.function(**{n: _given(work, t) for n, t in tables.items()}, **callee.settings))
+    if not isinstance(result, ray.data.Dataset):
+        raise FunctionError(f"{callee.title} returned {type(result).__name__}, expected a ray.data.Dataset")
+    pieces = _written(work, callee, result, [t.schema for t in tables.values()])
     return settled(work, code.target, pieces)
 
 
@@ -49,23 +46,6 @@ def _given(work: Work, table: Given) -> Any:
     # The table's digest is over its rows in order: with another order every time it would be another table.
     rows.context.execution_options.preserve_order = True
     return rows
-
-
-@contextmanager
-def _by_value(code: Code) -> Iterator[None]:
-    """Recorded modules have no file that a worker could import: Ray is to send what they define, not its name."""
-    from ray import cloudpickle
-
-    code.load()
-    names = [] if code.recorded is None else [n for n in sys.modules if n.startswith(f"raypipe_recorded_{code.recorded['sha256'][:16]}.")]
-    modules = [sys.modules[name] for name in names]
-    for module in modules:
-        cloudpickle.register_pickle_by_value(module)
-    try:
-        yield
-    finally:
-        for module in modules:
-            cloudpickle.unregister_pickle_by_value(module)
 
 
 def _written(work: Work, callee: Callee, result: ray.data.Dataset, own: Sequence[pa.Schema]) -> list[Piece]:

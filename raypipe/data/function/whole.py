@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from raypipe.code.form import Form
 from raypipe.core.errors import DataError, RaypipeError
+from raypipe.core.form import Form
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.fragment.spans import read_spans
 from raypipe.data.function.callee import Callee, Code, from_form, to_form

@@ -5,20 +5,32 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar, Protocol, cast
 
 import pyarrow as pa
 
-from raypipe.code.form import ROW_FORMS, Form, Kind, expected, form_of
-from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.core.form import ROW_FORMS, Form, Kind, expected, form_of
 from raypipe.data.function.callee import Callee
 from raypipe.data.function.fault import FunctionError, Rows
 from raypipe.data.function.probe import unchanged
 from raypipe.data.names import column_problems
 from raypipe.data.transform.entry import Frame, require, to_frame, to_table
 from raypipe.data.types import fields_from_json, fields_to_json, type_name
+
+
+class Annotated(Protocol):
+    """Code of the user's, with the annotations of what it takes and gives back."""
+
+    @property
+    def target(self) -> str: ...
+
+    @property
+    def settings(self) -> dict[str, Any]: ...
+
+    @property
+    def annotations(self) -> tuple[str, str]: ...
 
 
 @dataclass(frozen=True)
@@ -47,9 +59,9 @@ class Function:
     """What it returns them as."""
 
     @classmethod
-    def of(cls, code: UserCode) -> Function:
+    def of(cls, code: Annotated) -> Function:
         """As its annotations say; without any it is of Arrow tables."""
-        takes, gives = (code.shape.takes, code.shape.gives) if code.shape else ("", "")
+        takes, gives = code.annotations
         form = _kind(takes) if takes else "arrow"
         return cls(code.target, code.settings, form=form, returns=_kind(gives) if gives else form)
 

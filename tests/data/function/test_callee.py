@@ -1,4 +1,4 @@
-"""A table in the form that a function takes, and back: types, nulls, and what each library cannot hold."""
+"""A function as it is called: a table in the form that it takes, and back; types, nulls, and what each library cannot hold."""
 
 import datetime
 import decimal
@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from raypipe.code.form import Form, Kind
 from raypipe.core.errors import DataError
+from raypipe.core.form import Form, Kind
 from raypipe.data.function.callee import Callee, from_form, to_form
 
 pc: Any = pyarrow.compute
@@ -163,7 +163,7 @@ BAD = [
         lambda b: {"a": np.array([1, "x", None], object)},
         r"returned column 'a' with int \(first in row 0\) and str \(first in row 1\)",
     ),
-    ("numpy", writes, r"raised ValueError: assignment destination is read-only \(line \d+ of .*test_forms.py: batch.*copy"),
+    ("numpy", writes, r"raised ValueError: assignment destination is read-only \(line \d+ of .*test_callee.py: batch.*copy"),
     ("pandas", lambda f: f["hours"], "returned Series, expected a pandas.DataFrame"),
     ("pandas", lambda f: f.groupby("carrier").sum(), r"an index named 'carrier', which no table has: put .reset_index\(\) behind it"),
     ("pandas", lambda f: f.assign(x=[1, "a", None]), r"returned column 'x' with int \(first in row 0\) and str \(first in row 1\)"),

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.code.form import Form, form_of, libraries
+from raypipe.code.called import libraries
 from raypipe.code.shape import shape
+from raypipe.core.form import Form, form_of
 
 MINE = """\
 from __future__ import annotations

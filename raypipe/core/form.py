@@ -6,12 +6,7 @@ import ast
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
-
-from raypipe.code.module import dotted
-
-if TYPE_CHECKING:
-    from raypipe.code.shape import Shape
+from typing import Literal
 
 Kind = Literal["arrow", "numpy", "pandas", "polars", "lazy", "dataset"]
 
@@ -40,7 +35,7 @@ _NAMES: dict[str, Kind] = {
 _ARRAYS = {"numpy.ndarray", "numpy.typing.NDArray", "numpy._typing._array_like.NDArray"}
 _MAPPINGS = {"dict", "Dict", "Mapping", "MutableMapping"}
 _STREAMS = {"Iterator", "Iterable", "Generator"}
-_LIBRARIES: dict[Kind, tuple[str, ...]] = {
+LIBRARIES: dict[Kind, tuple[str, ...]] = {
     "arrow": ("pyarrow",),
     "numpy": ("pyarrow", "numpy"),
     "pandas": ("pyarrow", "pandas", "numpy"),
@@ -48,6 +43,7 @@ _LIBRARIES: dict[Kind, tuple[str, ...]] = {
     "lazy": ("pyarrow", "polars"),
     "dataset": ("ray", "pyarrow"),
 }
+"""Distributions that turn a table into each, and back."""
 
 
 @dataclass(frozen=True)
@@ -80,8 +76,8 @@ def form_of(annotation: str) -> Form | None:
     kind = _kind(node)
     if kind is not None:
         return Form(kind)
-    name, arguments, _ = _parts(node)
-    piece = _kind(arguments[0]) if name in _STREAMS and arguments else None
+    path, arguments = _parts(node)
+    piece = _kind(arguments[0]) if path.rpartition(".")[2] in _STREAMS and arguments else None
     return Form(piece, streamed=True) if piece not in (None, "dataset") else None
 
 
@@ -90,28 +86,16 @@ def expected(kinds: Iterable[Kind] = WRITTEN) -> str:
     return ", ".join(WRITTEN.get(kind, kind) for kind in kinds)
 
 
-def libraries(shape: Shape) -> list[str]:
-    """Distributions that turn a table into what the function's annotations name, and back."""
-    annotations = [shape.takes, shape.gives, *(p.resolved for p in shape.parameters)]
-    forms = [form for annotation in annotations if annotation and (form := form_of(annotation))]
-    return sorted({name for form in forms for name in _LIBRARIES[form.kind]})
-
-
 def _kind(node: ast.expr) -> Kind | None:
-    chain = dotted(node)
-    if chain:
-        return _NAMES.get(".".join(chain))
-    name, arguments, _ = _parts(node)
-    if name in _MAPPINGS and len(arguments) == 2 and ".".join(_parts(arguments[1])[2]) in _ARRAYS:
-        return "numpy"
-    return None
+    if isinstance(node, ast.Name | ast.Attribute):
+        return _NAMES.get(ast.unparse(node))
+    path, arguments = _parts(node)
+    is_mapping = path.rpartition(".")[2] in _MAPPINGS and len(arguments) == 2
+    return "numpy" if is_mapping and _parts(arguments[1])[0] in _ARRAYS else None
 
 
-def _parts(node: ast.expr) -> tuple[str, list[ast.expr], tuple[str, ...]]:
-    """`collections.abc.Iterator[X]` as ("Iterator", [X], the whole name)."""
-    if isinstance(node, ast.Subscript):
-        arguments = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-        chain = dotted(node.value) or ("",)
-        return chain[-1], list(arguments), chain
-    chain = dotted(node) or ("",)
-    return chain[-1], [], chain
+def _parts(node: ast.expr) -> tuple[str, list[ast.expr]]:
+    """`collections.abc.Iterator[X]` as its import path and [X]."""
+    if not isinstance(node, ast.Subscript):
+        return ast.unparse(node), []
+    return ast.unparse(node.value), list(node.slice.elts) if isinstance(node.slice, ast.Tuple) else [node.slice]
