@@ -96,6 +96,7 @@ _EXPORTS = {
     "sql": "raypipe.pipeline.reach",
     "write": "raypipe.pipeline.write",
     "delete": "raypipe.pipeline.write",
+    "Profile": "raypipe.data.statistics.profile",
     "model": "raypipe.pipeline.reach",
     "Client": "raypipe.serve.client",
 }

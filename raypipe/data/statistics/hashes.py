@@ -69,11 +69,10 @@ def bytes_hashes(values: pa.Array) -> np.ndarray:
     for start in range(0, len(made), CHUNK):
         end = min(start + CHUNK, len(made))
         _hash_chunk(made[start:end], offsets[start:end], lengths[start:end], words)
-    found = made
     for place in np.flatnonzero(lengths > LONG_BYTES).tolist():
         text = data[offsets[place] : offsets[place + 1]].tobytes()
-        found[place] = int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
-    return found
+        made[place] = int.from_bytes(blake2b(text, digest_size=8).digest(), "little")
+    return made
 
 
 def byte_spans(values: pa.Array) -> tuple[np.ndarray, np.ndarray]:

@@ -18,6 +18,7 @@ class Profile:
     """Of a fragment, a snapshot, or any union of rows."""
 
     num_rows: int
+    """Nulls and all."""
     columns: dict[str, ColumnProfile]
     """By name, in the order of the table."""
     about: dict[str, Json] = field(default_factory=dict)
