@@ -10,11 +10,15 @@ from raypipe.core.errors import LedgerError
 OPTIONS = "-c synchronous_commit=on -c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 
 
+THREADS = 32
+"""Connections beyond the five that are kept: each step at work, and its heartbeat, may want one at the same moment."""
+
+
 def engine(url: URL) -> Engine:
     """Connections checked before use: the server may have been restarted since."""
     if url.drivername == "postgresql":
         url = url.set(drivername="postgresql+psycopg")
     try:
-        return create_engine(url, pool_pre_ping=True, connect_args={"connect_timeout": 10, "options": OPTIONS})
+        return create_engine(url, pool_pre_ping=True, max_overflow=THREADS, connect_args={"connect_timeout": 10, "options": OPTIONS})
     except ModuleNotFoundError:
         raise LedgerError("a ledger on PostgreSQL needs the package psycopg: pip install 'raypipe[postgres]'") from None

@@ -17,6 +17,9 @@ from raypipe.core.errors import LedgerError
 DEADLINE_S = 30.0
 """How long a writer waits for its turn. Transactions are short, so that only a stopped process holds it this long."""
 
+THREADS = 64
+"""Connections beyond the five that are kept: each step at work, and its heartbeat, may want one at the same moment."""
+
 NETWORK = frozenset(
     {"9p", "afs", "beegfs", "ceph", "cifs", "glusterfs", "gpfs", "lustre", "ncpfs", "nfs", "nfs4", "smb3", "smbfs", "virtiofs"}
 )
@@ -77,7 +80,7 @@ def file_system(path: Path, mounts: str | None = None) -> str:
 
 def engine(path: Path) -> Engine:
     """Connections that begin as they are told. They are kept: the last one that closes would checkpoint at every transaction."""
-    made = create_engine(f"sqlite:///{path}", connect_args={"timeout": DEADLINE_S, "check_same_thread": False})
+    made = create_engine(f"sqlite:///{path}", connect_args={"timeout": DEADLINE_S, "check_same_thread": False}, max_overflow=THREADS)
 
     @event.listens_for(made, "connect")
     def settle(raw: Any, _: Any) -> None:

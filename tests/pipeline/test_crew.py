@@ -26,6 +26,14 @@ def test_no_more_at_once_than_allowed(project):
     assert project.log == [f"{name} {what}" for name in "abcd" for what in ("begins", "ends")]
 
 
+def test_forty_at_once_publish_each_its_own(project):
+    result = project.run({f"s{i}": project.module.Slow(seconds=0.05, value=i) for i in range(40)}, num_parallel=40)
+    assert result.state == "done", result.error
+    assert [result[f"s{i}"].figures["value"] for i in range(40)] == list(range(40))
+    assert list(result.steps) == [f"s{i}" for i in range(40)]
+    assert {s.state for s in project.scene.ledger.steps(result.id)} == {"RUN"}
+
+
 def both(project) -> dict:
     """A branch that fails at once, one that is at work then, and what would follow each."""
     m = project.module
