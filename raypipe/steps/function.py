@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem
+from raypipe.core.explain import WRITE, Part, Pass
 from raypipe.core.form import WRITTEN, Form, expected, form_of
 from raypipe.core.step import Columns, Made, Work
 from raypipe.steps.onward import columns_onward, onward
@@ -64,13 +65,11 @@ class FunctionStep:
     def columns(self, **inputs: Columns) -> Columns:
         return columns_onward(list(inputs.values()))
 
-    @property
-    def barrier(self) -> str:
-        """Why it is a pass of its own."""
-        what = "Datasets of Ray's" if self._is_of_datasets else "whole tables"
-        return (
-            f"{self.target} is code of yours and gets {what}: no engine can look into it, so that tables are written before and behind it"
-        )
+    def explain(self, **inputs: Columns) -> list[Pass]:
+        gets = ", ".join(f"{name} as {form}" for name, form in self._forms.items())
+        how = "in the driver, its tasks by Ray Data" if self._is_of_datasets else "once, in one task"
+        called = Part(self.target, "Python", f"gets {gets}, gives {self._gives}; called {how}", cuts=True)
+        return [Pass("whole tables", (Part("read", "Arrow", "all columns; page checksums verified"), called, WRITE))]
 
     def run(self, work: Work, **inputs: Table) -> Made[Table]:
         from raypipe.data.function.whole import Given

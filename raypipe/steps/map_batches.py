@@ -9,6 +9,7 @@ from raypipe.code.called import forms, problems_of
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem, nearest
+from raypipe.core.explain import WRITE, Part, Pass
 from raypipe.core.form import ROW_FORMS
 from raypipe.core.step import NO_IDENTITY, Columns, Function, Made, Ref, Work
 from raypipe.steps.onward import columns_onward, onward
@@ -58,10 +59,15 @@ class MapBatches:
     def columns(self, table: Columns) -> Columns:
         return columns_onward([table])
 
-    @property
-    def barrier(self) -> str:
-        """Why it is a pass of its own."""
-        return f"{self._code.target} is code of yours: no engine can look into it, so that it gets its rows in a pass of its own"
+    def explain(self, table: Columns) -> list[Pass]:
+        takes, gives = forms(self._code)
+        names = self.takes or table.names
+        read = "all columns" if names is None or self.rows == "same" else ", ".join(names)
+        called = Part(
+            self._code.target, "Python", f"gets {', '.join(names) if names else 'all columns'} as {takes}, gives {gives}", cuts=True
+        )
+        around = "all but those" if self.takes and self.rows == "same" else ""
+        return [Pass("every row", (Part("read", "Arrow", f"{read}; page checksums verified"), called, WRITE), around)]
 
     def run(self, work: Work, table: Table) -> Made[Table]:
         from raypipe.data.increment import increment

@@ -196,6 +196,18 @@ def test_bad_functions_are_told_and_leave_nothing(function: str, settings: dict[
         made(project)
 
 
+def test_plan_explains_it(project: Path):
+    from raypipe.pipeline.explain import explained
+    from raypipe.pipeline.plan import open_scene
+
+    step = {"_target_": "raypipe.MapBatches", "function": {"_target_": "mine.arrays"}, "takes": ["distance"]}
+    pipeline = rp.Pipeline("p", source=rp.Parquet(path="data"), steps={"out": step}, project_path=project)
+    (only,) = explained(pipeline, open_scene(project))["out"]
+    called = only.parts[1]
+    assert (called.engine, called.cuts, called.what) == ("Python", True, "mine.arrays")
+    assert called.detail == "gets distance as dict[str, np.ndarray], gives dict[str, np.ndarray]"
+
+
 def test_what_is_wrong_is_told_before_anything_runs(project: Path):
     with pytest.raises(
         ConfigError, match=r"out.function: mine.odd takes list\[dict\]; here that is one of: pa.Table, dict\[str, np.ndarray\]"
