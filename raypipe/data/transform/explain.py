@@ -26,8 +26,7 @@ def passes(entries: Mapping[str, Entry], where: str | None, contract: Any, profi
     parts = [Part("read", "Arrow", f"{all_columns}; page checksums verified{_pruned(where)}"), *_where(where)]
     parts += [_entry(name, entry, "") for name, entry in entries.items()]
     if contract is not None:
-        rules = len(contract.columns) + len(contract.rules)
-        parts.append(Part("contract", "Arrow", f"{rules} columns and rules, of what is made"))
+        parts.append(Part("contract", "Arrow", _names([*contract.columns, *contract.rules], "")))
     if profile:
         parts.append(Part("profile", "Arrow", "sketches of every column, kept beside the file"))
     return [*found, Pass("every row", (*parts, WRITE), _around(reads, columns))]
