@@ -15,6 +15,7 @@ from raypipe.core.errors import DataError
 from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.chain import Chain, FittedChain
 from raypipe.data.transform.dates import CyclicDate
+from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Select, to_frame
 from raypipe.data.transform.function import Function
@@ -68,6 +69,15 @@ ENTRIES = {
     "normal": ScikitLearn(["x", "y"], "QuantileTransformer", {"output_distribution": "normal"}),
     "k_bins": ScikitLearn(["x", "y", "n", "i"], "KBinsDiscretizer", {"strategy": "uniform"}),
     "drop": Drop(["c"]),
+    "derive": Derive(
+        {
+            "a": "x / 7 + y * 3",
+            "x": "n / 3 - i",
+            "e": "case when b then x else y / x end",
+            "f": "upper(c) = 'A' or k in ('a', 'b')",
+            "g": "round(y, 1) * coalesce(x, 0)",
+        }
+    ),
 }
 CHAINS = {name: {"e": entry} for name, entry in ENTRIES.items()} | {
     "all": {
@@ -79,6 +89,13 @@ CHAINS = {name: {"e": entry} for name, entry in ENTRIES.items()} | {
         "hash": HashEncode(["c"], 3),
         "hot": OneHot(["k", "b"]),
         "few": Select(["c#1", "x", "k=a", "w#0", "t.hour.cos", "n", "b=true"]),
+    },
+    "derived": {
+        "ratio": Derive({"ratio": "x / n", "z": "x / 3"}),
+        "fill": Impute(["ratio", "z"], "constant", 0.5),
+        "clip": Clip(["ratio", "z"], -1e3, 1e3),
+        "scale": Standardize(["ratio", "z"]),
+        "again": Derive({"z": "z / ratio"}),
     },
     "several": {
         "bins": QuantileBins(["x"], 3),
