@@ -92,11 +92,12 @@ def errors(folder: Path) -> dict[str, Any]:
         quoted = f'"{name}"'
         value = f"case when isnan({quoted}) then null else {quoted} end" if column.type.startswith("float") else quoted
         mean_sql = f"avg({value}::double)" if column.kind == "number" else "null"
-        bounds = f"min({value})::varchar, max({value})::varchar"
+        as_type = "double" if column.kind == "number" else "varchar"
+        bounds = f"min({value})::{as_type}, max({value})::{as_type}"
         nulls, low, high, distinct, mean = _row(f"select count(*) - count({quoted}), {bounds}, count(distinct {value}), {mean_sql} from t")
         said["wrong"] += [] if told["nulls"] == nulls else [f"{name}: nulls {told['nulls']}, {nulls}"]
         if column.kind == "number":
-            said["wrong"] += [f"{name}: {a}, {b}" for a, b in ((told["min"], low), (told["max"], high)) if not _alike(float(a), float(b))]
+            said["wrong"] += [f"{name}: {a}, {b}" for a, b in ((told["min"], low), (told["max"], high)) if not _alike(float(a), b)]
             said["wrong"] += [] if _alike(float(told["mean"]), mean) else [f"{name}: mean {told['mean']}, {mean}"]
         counted = told["distinct"]
         if counted["exact"]:

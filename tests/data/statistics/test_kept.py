@@ -1,11 +1,15 @@
 """Profiles kept beside fragments: computed once, found again, refused where they are not what they should be."""
 
+from dataclasses import replace
+
 import numpy as np
 import pyarrow as pa
 import pytest
 
+from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
 from raypipe.data.statistics import kept
+from raypipe.data.statistics.describe import describe
 from raypipe.data.statistics.encoded import Kept, from_bytes, to_bytes
 from raypipe.data.statistics.kept import profile_of, profile_path, write_profile
 from raypipe.data.statistics.profile import Profile
@@ -93,3 +97,48 @@ def test_bytes_come_back_as_they_were():
     again = from_bytes(to_bytes(Kept(profile, "a"))).profile
     assert to_bytes(Kept(again, "a")) == to_bytes(Kept(profile, "a"))
     assert len(to_bytes(Kept(profile))) < 100_000
+
+
+def test_a_renamed_column_is_not_read_again_and_a_widened_or_new_one_is(store, reads):
+    table = pa.table({"x": pa.array([1, 2, 2], pa.int32()), "n": pa.array([1, 2, 3], pa.int32())})
+    fragment = write_fragment(store, "p/s/000001-abc/part-0.parquet", table)
+    write_profile(store, fragment, table)
+    ids = {column.name: column.metadata for column in numbered(table.schema)}
+    default = {**ids["n"], b"PARQUET:field_id": b"9"}
+    now = pa.schema(
+        [
+            pa.field("was_x", pa.int32(), metadata=ids["x"]),
+            pa.field("n", pa.int64(), metadata=ids["n"]),
+            pa.field("new", pa.string(), metadata=default),
+        ]
+    )
+    evolved = replace(fragment, as_now=now)
+    assert profile_of(store, [evolved], inline=True, columns=["was_x"])["was_x"].name == "was_x"
+    assert not reads
+    found = profile_of(store, [evolved], inline=True)
+    assert [(c.name, c.type, c.num_nulls) for c in found.columns.values()] == [
+        ("was_x", "int32", 0),
+        ("n", "int64", 0),
+        ("new", "string", 3),
+    ]
+    assert reads == [f"{fragment.path} n,new"]
+    profile_of(store, [evolved], inline=True)
+    assert len(reads) == 1
+
+
+def test_a_large_file_is_measured_in_pieces(store, monkeypatch):
+    monkeypatch.setattr(kept, "ROWS_AT_ONCE", 100_000)
+    table = rows(0, 300_000)
+    fragment = write_fragment(store, "p/s/000001-abc/part-0.parquet", table)
+    found = profile_of(store, [fragment], inline=True)
+    assert found.num_rows == 300_000
+    assert abs(describe(found["name"])["distinct"]["value"] / 300_000 - 1) < 0.03
+    assert describe(found["n"])["distinct"] == {"value": 300_000, "exact": True}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_on_a_cluster_it_is_the_same(store, fragments):
+    by_ray = profile_of(store, fragments, inline=False)
+    for fragment in fragments:
+        store.remove(profile_path(fragment.path))
+    assert to_bytes(Kept(by_ray)) == to_bytes(Kept(profile_of(store, fragments, inline=True)))
