@@ -142,7 +142,7 @@ def test_keys_of_other_widths_and_names(bench, way):
 
 @pytest.mark.parametrize("empty", ["left", "right"])
 @pytest.mark.parametrize("how", HOWS)
-def test_an_empty_table(bench, way, how, empty):
+def test_an_empty_table(bench, dealt, how, empty):
     tables = {"left": pa.table({"k": [1, 2]}), "right": pa.table({"k": [2, 3], "x": ["b", "c"]})}
     tables[empty] = tables[empty].slice(0, 0)
     made = bench.read(bench.run(Join("k", how=how), **{name: bench.table(rows) for name, rows in tables.items()}))

@@ -48,7 +48,7 @@ def quoted(name: str) -> str:
     return f'"{name}"'
 
 
-@settings(max_examples=30)
+@settings(max_examples=20)
 @given(data=st.data())
 def test_halves_make_the_whole(data):
     table = data.draw(tables())

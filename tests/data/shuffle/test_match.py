@@ -14,7 +14,7 @@ from tests.data.shuffle.tables import plain, rows, tables
 KEYS = ["text", "number", "money", "at", "count", "flag"]
 
 
-@settings(max_examples=40)
+@settings(max_examples=25)
 @given(left=tables(KEYS), right=tables(KEYS), on=st.lists(st.sampled_from(KEYS), min_size=1, max_size=2, unique=True))
 def test_matches_are_those_of_duckdb(left, right, on):
     types, wrong = comparable(left.schema, right.schema, [(name, name) for name in on], "on")

@@ -23,7 +23,7 @@ MAKE = {
 TOLD_APART = ("before", "place", "sum", "without", "filled")
 
 
-@settings(max_examples=25)
+@settings(max_examples=15)
 @given(
     table=tables(),
     by=st.lists(st.sampled_from(["text", "number", "flag"]), max_size=2, unique=True),
