@@ -1,7 +1,7 @@
 """One pass over generated departures, in a process of its own, by raypipe or by a peer: what benchmarks/data.py measures.
 
-`python data_work.py NAME FOLDER ADDRESS`. It first does the same on eight files of 1,000 rows (FOLDER/warm), so that workers stand and have
-imported what they need; then it says `ready`, waits for a line, does the work, and says what came of it as a line of JSON.
+`python data_work.py NAME FOLDER ADDRESS`. It first lets every worker import what it needs, and does the same on eight files of 1,000 rows
+(FOLDER/warm); then it says `ready`, waits for a line, does the work, and says what came of it as a line of JSON.
 
 The work: of the rows with `air_time > 30 and cancelled = false` two columns are derived, five are standardised by mean and deviation of the
 rows before CUT, four rules are judged (rows of one of them dropped, the others counted), and all columns are written as Parquet, by all
@@ -230,6 +230,20 @@ def _publish(at: Work, table: Made[Table]) -> Table:
     return found
 
 
+def _stand() -> None:
+    """Held long enough that each worker gets one: its imports are start-up, of raypipe and of Ray Data alike."""
+    import time
+
+    import pandas  # noqa: F401
+    import polars  # noqa: F401
+    import ray.data  # noqa: F401
+
+    import raypipe.data.transform.passes  # noqa: F401
+    import raypipe.steps.transform  # noqa: F401
+
+    time.sleep(3)
+
+
 def main(name: str, folder: str, address: str) -> None:
     if name in ("raypipe", "ray_data"):
         import ray
@@ -238,6 +252,8 @@ def main(name: str, folder: str, address: str) -> None:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         logging.getLogger("ray.data").setLevel(logging.ERROR)
+        num_cpus = int(ray.cluster_resources()["CPU"])
+        ray.get([ray.remote(_stand).remote() for _ in range(num_cpus)])
     globals()[name](Path(folder) / "warm")
     print("ready", flush=True)
     sys.stdin.readline()
