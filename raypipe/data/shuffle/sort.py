@@ -177,7 +177,7 @@ def _rows(asked: Ordering, bounds: pa.Table) -> list[tuple[Any, ...]]:
 
 
 def _first_not_before(asked: Ordering, keys: Sequence[pa.ChunkedArray], at: pa.Array, bound: tuple[Any, ...]) -> int:
-    """By halving: a few comparisons for each bound, where a comparison for each row would cost a hundred times that."""
+    """By halving: of 500,000 rows about 19 are compared with each bound."""
     low, high = 0, len(at)
     while low < high:
         middle = (low + high) // 2
