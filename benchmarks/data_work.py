@@ -238,7 +238,7 @@ def _stand() -> None:
     import polars  # noqa: F401
     import ray.data  # noqa: F401
 
-    import raypipe.data.transform.passes  # noqa: F401
+    import raypipe.data.transform.passes
     import raypipe.steps.transform  # noqa: F401
 
     time.sleep(3)
