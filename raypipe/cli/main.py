@@ -49,8 +49,9 @@ def stopped_cleanly() -> Iterator[None]:
         if code not in (130, 143):
             raise
         print("interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr, flush=True)
-        if any(thread.name.startswith("step ") for thread in threading.enumerate()):
-            # A step that does not end would run on inside of libraries while the interpreter is taken down below it: that crashes.
+        if "ray" in sys.modules or any(thread.name.startswith("step ") for thread in threading.enumerate()):
+            # A step that does not end, and a training's own thread, would run on inside of libraries while the interpreter is taken down
+            # below them: seen to abort the process (exit 134).
             sys.stdout.flush()
             os._exit(code)
         sys.exit(code)
@@ -110,6 +111,9 @@ OPTIONS = (
     "--force",
     "--remove",
     "--format",
+    "--idle",
+    "--num-cpus",
+    "--jobs-port",
 )
 
 
@@ -133,6 +137,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _database_verbs(verbs, words)
     _table_verbs(verbs, words)
     _model_verbs(verbs)
+    _cluster_verb(verbs, words)
     new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
     new.add_argument("folder", help="the folder to make; its name is the project's")
     return parser
@@ -305,6 +310,19 @@ def _model_verbs(verbs: argparse._SubParsersAction) -> None:
     predict.add_argument("model", help="NAME, NAME@VERSION or NAME@ALIAS")
     predict.add_argument("input", help="a Parquet, CSV or JSON lines file with the columns that the model takes")
     predict.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first answers are shown")
+
+
+def _cluster_verb(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:
+    cluster = _verb(verbs, "cluster", "cluster", "status", "the warm local head that runs attach to: up, down, status")
+    if "cluster" not in words:
+        return
+    of = cluster.add_subparsers(metavar="WHAT")
+    up = _verb(of, "up", "cluster", "up", "start it on loopback, behind a token; it ends by itself when nobody uses it")
+    up.add_argument("--idle", default="30m", metavar="TIME", help="end it when nobody has used it for so long, e.g. 90s, 8h (default: 30m)")
+    up.add_argument("--num-cpus", type=int, help="logical CPUs (default: the machine's, but at least four)")
+    up.add_argument("--jobs-port", type=int, default=8265, help="port of the Jobs API and the dashboard; the next free one (default: 8265)")
+    _verb(of, "down", "cluster", "down", "end it, and nothing else")
+    _verb(of, "status", "cluster", "status", "its address, versions and resources, who uses it, and for how long nobody has")
 
 
 def _verb(verbs: argparse._SubParsersAction, name: str, module: str, function: str, text: str, more: str = "") -> argparse.ArgumentParser:
