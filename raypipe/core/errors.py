@@ -13,6 +13,8 @@ class RaypipeError(Exception):
     exit_code = 1
     transient = False
     """Whether the same work may succeed at another try; set where that is known better than by the class (see `core/transient.py`)."""
+    trace = ""
+    """The traceback of what a task raised, as text: between processes the frames are lost."""
 
 
 @dataclass(frozen=True)

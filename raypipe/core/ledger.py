@@ -11,12 +11,13 @@ from contextlib import AbstractContextManager
 
 from sqlalchemy import Connection, insert
 
-from raypipe.core import documents, records, runs, schema
+from raypipe.core import documents, logs, records, runs, schema
 from raypipe.core import lease as leases
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.database import Database
 from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Lease
+from raypipe.core.logs import Entry
 from raypipe.core.migrate import migrate
 from raypipe.core.records import Record
 from raypipe.core.runs import Run, Spent, StepRecord
@@ -114,6 +115,16 @@ class Ledger:
     def steps(self, run_id: str) -> list[StepRecord]:
         with self.reading() as connection:
             return runs.steps_of(connection, self.project, run_id)
+
+    def log(self, entries: Sequence[Entry]) -> None:
+        """What was said in a run, in this order."""
+        with self.writing() as connection:
+            logs.write(connection, self.project, entries)
+
+    def logs(self, run_id: str, step: str | None = None, after: int = 0) -> list[Entry]:
+        """What was said in that run, of one step or of all, behind the entry numbered `after`."""
+        with self.reading() as connection:
+            return logs.read(connection, self.project, run_id, step, after)
 
     # artifacts
 

@@ -99,6 +99,20 @@ steps = Table(
     Column("cost", JsonText),
 )
 
+logs = Table(
+    "raypipe_logs",
+    metadata,
+    Column("number", Number, primary_key=True, autoincrement=True),
+    Column("project", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("step", Text, nullable=False),
+    Column("at", Text, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("origin", Text, nullable=False),
+)
+Index("raypipe_logs_run", logs.c.project, logs.c.run, logs.c.number)
+
 artifacts = Table(
     "raypipe_artifacts",
     metadata,

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
 
-from raypipe.core import meter
+from raypipe.core import meter, output
 from raypipe.core.errors import ClusterError, DataError, RaypipeError
 from raypipe.core.frame import users_frame
 from raypipe.core.meter import Cost
@@ -73,6 +73,7 @@ class _Done:
     first: int
     outcomes: list[_Outcome]
     cost: Cost
+    printed: output.Lines
 
 
 @dataclass(frozen=True)
@@ -96,7 +97,7 @@ class _Attempt:
             return _Outcome(error=error)
         except Exception as error:
             told = DataError(f"{_name(item)}: {_told(error)}")
-            told.__cause__, told.transient = error, is_transient(error)
+            told.__cause__, told.transient, told.trace = error, is_transient(error), traceback.format_exc()
             return _Outcome(error=told)
 
 
@@ -129,11 +130,11 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
             return work(row)
 
     def work(row: dict[str, _Piece]) -> dict[str, _Done]:
-        piece, began = row["item"], time.monotonic()
-        with meter.task() as spent:
+        piece, began, printed = row["item"], time.monotonic(), output.Lines()
+        with meter.task() as spent, output.heard(printed, alone=True):
             lost = _lost_worker(piece.items)
             outcomes = [lost] if lost else attempt(piece.items)
-        return {"item": _Done(piece.first, outcomes, _held(spent.cost, time.monotonic() - began, on))}
+        return {"item": _Done(piece.first, outcomes, _held(spent.cost, time.monotonic() - began, on), printed)}
 
     # A block a task: more rows in one would run one after another.
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
@@ -152,6 +153,7 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     try:
         for row in dataset.iter_rows():
             meter.add(row["item"].cost)
+            output.hand_on(row["item"].printed, _name(items[row["item"].first]).rpartition("/")[2])
             del missing[row["item"].first]
             yield row["item"]
     except ray.exceptions.RayActorError as error:

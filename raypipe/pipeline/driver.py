@@ -11,10 +11,13 @@ from raypipe.core.artifact import Artifact
 from raypipe.core.cluster import Debug
 from raypipe.core.errors import Interrupted, RaypipeError
 from raypipe.core.ledger import StepRecord
+from raypipe.core.logs import Kind
+from raypipe.core.output import unheard
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.crew import Crew, Ended
 from raypipe.pipeline.execution import CONTINUE, STOP, Execution
 from raypipe.pipeline.graph import order
+from raypipe.pipeline.journal import Journal
 from raypipe.pipeline.making import Making
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.notice import Notices
@@ -25,6 +28,10 @@ from raypipe.pipeline.schedule import Schedule
 __all__ = ["Driver", "Options", "StepEvent"]
 
 
+KINDS: dict[str, Kind] = {"progress": "report", "waiting": "wait", "retried": "retry"}
+"""What of a step's events goes into the log as it is."""
+
+
 class Driver:
     """Runs the steps of one pipeline for one run: each as soon as what it reads is there, and there is room."""
 
@@ -32,9 +39,10 @@ class Driver:
         self.pipeline, self.scene, self.options, self.run = pipeline, scene, options, run
         self.failures: dict[str, RaypipeError] = {}
         """Step -> what it failed with, in the order in which it happened."""
-        self._connection = Connection(options.cluster, scene.place)
+        self._connection = options.connection or Connection(options.cluster, scene.place)
         self._tracking = False
         self._telling = threading.Lock()
+        self._journal = Journal(scene.ledger, run)
         self._notices = Notices(pipeline.name, run, self._progress)
         inline = isinstance(options.cluster, Debug)
         self._crew = Crew(0 if inline else options.num_parallel, self._release)
@@ -48,7 +56,9 @@ class Driver:
                 self._abandon()
             self._notices.wait()
         finally:
-            self._connection.close()
+            self._journal.close()
+            if self.options.connection is None:
+                self._connection.close()
 
     def go(self, steps: dict[str, PlannedStep], plan: Plan) -> None:
         """Every step, each added to `steps` when it is done. The first failure is raised, after what its step's `on_failure` says.
@@ -78,7 +88,7 @@ class Driver:
             self.pipeline.execution[failed].on_failure_step == name for failed in self.failures if failed in self.pipeline.execution
         )
         options = replace(self.options, chosen=replace(self.options.chosen, called=name)) if called else self.options
-        return Making(name, self.pipeline, self.scene, options, self.run, self._connection.session, self._tell)
+        return Making(name, self.pipeline, self.scene, options, self.run, self._connection.session, self._tell, self._journal)
 
     def _ended(self, ended: Sequence[Ended], steps: dict[str, PlannedStep], schedule: Schedule) -> None:
         """What steps came to: recorded together, then told, and then what follows from a failure."""
@@ -96,6 +106,7 @@ class Driver:
         name, words = ended.name, str(error)
         state = "INTERRUPTED" if isinstance(error, Interrupted) else "FAILED"
         self.scene.ledger.record_steps([StepRecord(self.run, name, state, words, None, ended.seconds, None)])
+        self._journal.failed(name, error)
         self._tell(StepEvent(name, "failed", state, words, seconds=ended.seconds))
         if state == "INTERRUPTED":
             schedule.close()
@@ -119,6 +130,7 @@ class Driver:
             elif ended.error is not None:
                 words = str(ended.error)
                 self.scene.ledger.record_steps([StepRecord(self.run, ended.name, "INTERRUPTED", words, None, ended.seconds, None)])
+                self._journal.failed(ended.name, ended.error)
                 self._tell(StepEvent(ended.name, "failed", "INTERRUPTED", words, seconds=ended.seconds))
 
     def _release(self, making: Making) -> None:
@@ -127,7 +139,9 @@ class Driver:
             self.scene.ledger.release(making.lease)
 
     def _tell(self, event: StepEvent) -> None:
-        with self._telling:
+        if kind := KINDS.get(event.what):
+            self._journal.add(event.step, kind, event.why)
+        with self._telling, unheard():
             self.options.on_event(event)
 
     def _progress(self, step: str, text: str) -> None:

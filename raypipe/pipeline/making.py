@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import random
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from raypipe.core.frame import users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.meter import Cost, measured
+from raypipe.core.output import heard
 from raypipe.core.placement import placed
 from raypipe.core.step import Commit, Made, Work
 from raypipe.core.transient import is_transient
@@ -29,6 +29,7 @@ from raypipe.pipeline.build import build_step, defines
 from raypipe.pipeline.edge import output_kind
 from raypipe.pipeline.execution import Execution
 from raypipe.pipeline.interrupt import Interrupt
+from raypipe.pipeline.journal import Journal, trace
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.options import Options, StepEvent
 from raypipe.pipeline.plan import PlannedStep, Scene, plan_step
@@ -52,9 +53,10 @@ class Making:
         run: str,
         connected: Callable[[], Session],
         tell: Callable[[StepEvent], None],
+        journal: Journal,
     ):
         self.name, self.pipeline, self.scene, self.options, self.run = name, pipeline, scene, options, run
-        self.connected, self.tell = connected, tell
+        self.connected, self.tell, self.journal = connected, tell, journal
         self.node = pipeline.nodes[name]
         self.execution = pipeline.execution.get(name, Execution())
         self.interrupt = Interrupt()
@@ -118,6 +120,8 @@ class Making:
         with self.scene.ledger.writing() as connection:
             detail = {"run": self.run, "step": self.name, "try": number, "of": tries, "error": str(error), "pause_s": round(pause, 3)}
             self.scene.ledger.note(connection, "retried", detail)
+        if told := trace(error):
+            self.journal.add(self.name, "error", told)
         if isinstance(error, TimedOut):
             self.interrupt.over()
         self.interrupt.wait(pause)
@@ -182,7 +186,7 @@ class Making:
         with self.interrupt.within():
             self.try_until = time.monotonic() + timeout_s if timeout_s is not None else None
             try:
-                with measured() as meter, placed(self.execution.ray_options()):
+                with measured() as meter, placed(self.execution.ray_options()), heard(self.journal.printed(self.name)):
                     return self._called(step, work, inputs)
             finally:
                 self.try_until = None
@@ -194,14 +198,8 @@ class Making:
         except RaypipeError:
             raise
         except Exception as error:
-            raise StepFailed(f"step '{self.name}' failed: {_words(error)}. Traceback: {self._keep_traceback()}") from error
-
-    def _keep_traceback(self) -> Path:
-        tries = f"-{self.num_tries}" if self.num_tries > 1 else ""
-        path = self.scene.place.path / ".raypipe" / "logs" / f"{self.run}-{self.name}{tries}.txt"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(traceback.format_exc())
-        return path.relative_to(self.scene.place.path)
+            told = f"step '{self.name}' failed: {_words(error)}. Traceback: raypipe logs {self.run} {self.name}"
+            raise StepFailed(told) from error
 
     def _published(self, lease: Lease, work: Work, made: Made[Any], planned: PlannedStep, inputs: Mapping[str, Any]) -> Artifact:
         kind = output_kind(shape(self.node.target, self.scene.search))

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster, Local
 from raypipe.core.tracker import NoTracker, Tracker
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
+
+if TYPE_CHECKING:
+    from raypipe.pipeline.connection import Connection
 
 
 @dataclass(frozen=True)
@@ -45,3 +48,7 @@ class Options:
     """The unresolved config, as it is kept with the run."""
     command: str = ""
     """The command line, kept with the run."""
+    run: str = ""
+    """The run's name; empty: one of its own."""
+    connection: Connection | None = None
+    """A cluster that several runs share, and that stays when one of them ends."""
