@@ -23,6 +23,9 @@ from raypipe.core.store import Store
 hypothesis.settings.register_profile("same", derandomize=True, deadline=None)
 hypothesis.settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
 
+# A warm head of the person's who runs the tests is not theirs to use.
+os.environ["RAYPIPE_RUNTIME"] = tempfile.mkdtemp(prefix="raypipe-runtime-")
+
 ASKED = {
     "server": {"s3_server", "kafka"},
     "ray": {"ray_cluster", "ray"},

@@ -153,8 +153,10 @@ def _pipeline_verbs(verbs: argparse._SubParsersAction) -> None:
     run.add_argument("--debug", metavar="STEP", help="make this step alone, anew, in this process and thread, where a debugger works")
     run.add_argument("--no-wait", action="store_true", help="leave with exit code 75 where another run is making a step")
     run.add_argument("--if-new", action="store_true", help="do nothing, at once, where no source has anything new")
+    _sweep_verb(verbs)
     _ingest_verb(verbs)
-    show = _config(_verb(verbs, "show", "show", "show", "the composed config, each value with its origin, and the graph", CONFIG))
+    about = "one run, by its name; or the composed config, each value with its origin, and the graph"
+    show = _config(_verb(verbs, "show", "show", "show", about, f"`show RUN` needs nothing else. {CONFIG}"))
     show.add_argument("--all", action="store_true", help="values that are declared defaults too")
 
 
@@ -164,6 +166,23 @@ def _steps(verb: argparse.ArgumentParser) -> None:
         "--from", dest="since", action="append", default=[], metavar="STEP", help="make it anew, and all that is made from it"
     )
     verb.add_argument("--only", action="append", default=[], metavar="STEP", help="make nothing else; what it reads must be there")
+
+
+def _sweep_verb(verbs: argparse._SubParsersAction) -> None:
+    text = "run a pipeline at many points, KEY=A,B or KEY=range(1,9) or KEY=interval(0,1), and go on with the best one"
+    sweep = _config(_verb(verbs, "sweep", "sweep", "sweep", text, CONFIG))
+    sweep.add_argument("--by", metavar="STEP.FIGURE", help="the figure to compare by (default: train.validation.auc)")
+    sweep.add_argument("--direction", choices=("max", "min"), help="which way is better (default: as the figure's name says)")
+    sweep.add_argument("--figure", action="append", default=[], metavar="STEP.FIGURE", help="show this one too; may be given several times")
+    sweep.add_argument("--trials", type=int, metavar="N", help="draw N points at random instead of trying every combination")
+    sweep.add_argument("--seed", type=int, help="of that draw (default: 0)")
+    sweep.add_argument(
+        "--scheduler", choices=("all", "halving"), help="halving: only the better points go on to more epochs (default: all)"
+    )
+    sweep.add_argument("--parallel", type=int, metavar="N", help="points at work at once (default: 1)")
+    sweep.add_argument("--stop-on-failure", action="store_true", help="end with the first point that fails")
+    sweep.add_argument("--plot", metavar="FILE", help="a page that compares the points, in one file that needs no network")
+    sweep.add_argument("--dry-run", action="store_true", help="show the points, what they share and what each would run, without Ray")
 
 
 def _ingest_verb(verbs: argparse._SubParsersAction) -> None:
@@ -178,10 +197,13 @@ def _ingest_verb(verbs: argparse._SubParsersAction) -> None:
 
 
 def _ledger_verbs(verbs: argparse._SubParsersAction) -> None:
-    runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs, or one run with its steps")
-    runs.add_argument("run", nargs="?", help="the name of a run")
+    runs = _verb(verbs, "runs", "ledger", "runs", "the latest runs; `show RUN` tells of one")
     runs.add_argument("--limit", type=int, default=20, help="how many runs (default: 20)")
     runs.add_argument("--cost", action="store_true", help="CPU, GPU, memory and bytes of what was made, and what the cache saved")
+    logs = _verb(verbs, "logs", "logs", "logs", "what a run's steps said and the user's code printed, with tracebacks")
+    logs.add_argument("run", nargs="?", metavar="RUN", help="the name of a run, or how it ends (default: the latest)")
+    logs.add_argument("step", nargs="?", metavar="STEP", help="of this step alone")
+    logs.add_argument("--follow", action="store_true", help="go on until the run ends")
     diff = _verb(verbs, "diff", "diff", "diff", "two runs side by side: config, code, data, environment, figures")
     diff.add_argument("before", metavar="RUN", help="the name of a run, or how it ends")
     diff.add_argument("after", metavar="RUN", help="of the other run")

@@ -27,7 +27,7 @@ def serve(options: argparse.Namespace) -> int:
     url = f"http://{options.host}:{options.port}"
     cluster: Any = Attach(options.address) if options.address else Local()
     stop = Stop()
-    with _leased(scene, name, url) as heartbeat, connect(cluster, scene.place.path):
+    with _leased(scene, name, url) as heartbeat, connect(cluster, scene.place.path, warm=False):
 
         def wanted() -> Any:
             try:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from raypipe.core import head
 from raypipe.core.errors import ClusterError, Problem
 from raypipe.core.store import is_remote, reason
 
@@ -22,10 +23,10 @@ log = logging.getLogger("raypipe.ray")
 
 @dataclass(frozen=True)
 class Local:
-    """A Ray of this run's own, on this machine, gone when the run ends."""
+    """This machine: the warm head that `raypipe cluster up` started, or else a Ray of this run's own, gone when the run ends."""
 
     num_cpus: int | None = None
-    """Logical CPUs; by default the machine's, but at least four."""
+    """Logical CPUs; by default the machine's, but at least four. A warm head with another number is not used."""
     object_store_bytes: int | None = None
     """Memory for what passes between tasks; by default Ray's choice, 30 % of the machine's."""
 
@@ -78,10 +79,11 @@ NO_CODE = [".raypipe/", ".git/", ".venv/", "data/", "*.parquet", "*.csv"]
 
 
 @contextlib.contextmanager
-def connect(cluster: Cluster, project_path: Path, say: Callable[[str], None] | None = None) -> Iterator[Session]:
+def connect(cluster: Cluster, project_path: Path, say: Callable[[str], None] | None = None, *, warm: bool = True) -> Iterator[Session]:
     """The cluster for the length of the block; the project's folder is importable here and on the workers. ClusterError in one line.
 
-    A Ray that this process is connected to already, as in a notebook, is used and left as it is. `say` gets a word about a second try.
+    A Ray that this process is connected to already, as in a notebook, is used and left as it is. `say` gets a word about a second try,
+    and why a warm head is not used; `warm=False` does not look for one.
     """
     if str(project_path) not in sys.path:
         sys.path.insert(0, str(project_path))
@@ -91,24 +93,38 @@ def connect(cluster: Cluster, project_path: Path, say: Callable[[str], None] | N
     _settle_environment(cluster)
     import ray
 
-    started = not ray.is_initialized()
+    started, tell = not ray.is_initialized(), say or (lambda text: print(text, file=sys.stderr))
     if started:
         _quieten()
-        if isinstance(cluster, Local):
-            _start_local(cluster, project_path, say or (lambda text: print(text, file=sys.stderr)))
-        else:
-            _attach(cluster, project_path)
-    try:
+    with contextlib.ExitStack() as stack:
+        if started and isinstance(cluster, Local):
+            stack.enter_context(_local(cluster, project_path, head.find() if warm else None, tell))
+        elif started and isinstance(cluster, Attach):
+            stack.callback(ray.shutdown)
+            stack.enter_context(_attached(cluster, project_path))
         yield _session(started)
+
+
+@contextlib.contextmanager
+def hold(cluster: Local, jobs_port: int) -> Iterator[Session]:
+    """A Ray on loopback that others attach to, with its dashboard and the Jobs API; it ends with the block or with this process."""
+    _settle_environment(cluster)
+    import ray
+
+    _quieten()
+    extra = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": jobs_port, "namespace": "raypipe-head"}
+    try:
+        with _loopback():
+            ray.init(address="local", num_cpus=_num_cpus(cluster), object_store_memory=cluster.object_store_bytes, **extra, **QUIET)
+        yield _session(True)
     finally:
-        if started:
-            ray.shutdown()
+        ray.shutdown()
 
 
 def totals(cluster: Cluster, session: Session) -> tuple[str, dict[str, float]]:
     """What is shared, in words, and how much of each resource there is. The CPUs of a Ray of one's own are the cores below it: its logical
     ones are more, and two runs have each their own."""
-    if session.inline:
+    if isinstance(cluster, Debug) or session.inline:
         return "this process", {}
     import ray
 
@@ -124,7 +140,7 @@ def check_reach(cluster: Cluster, ledger_url: str, store_root: str) -> list[Prob
     """A cluster of other machines cannot reach a ledger or a store that lies on this one's disk."""
     if not isinstance(cluster, Attach):
         return []
-    address = os.environ.get("RAY_ADDRESS", "") if cluster.address == "auto" else cluster.address
+    address = _address(cluster)
     if address.startswith("ray://"):
         return [Problem("cluster.address", f"{address}: Ray Client is not supported; give HOST:PORT, from a machine of the cluster")]
     return [] if _is_loopback(address) else local_places(f"the cluster at {address}", ledger_url, store_root)
@@ -195,6 +211,39 @@ def num_cores() -> int:
     return cores if quota == "max" else max(1, min(cores, round(int(quota) / int(period))))
 
 
+@contextlib.contextmanager
+def _local(cluster: Local, project_path: Path, warm: head.Head | None, say: Callable[[str], None]) -> Iterator[None]:
+    """Attached to the warm head where it is there and fits; else `say` is told why it does not, and a Ray of this run's own is started."""
+    import ray
+
+    why = warm.unfit(cluster.num_cpus, cluster.object_store_bytes) if warm else ""
+    with contextlib.ExitStack() as stack:
+        if warm and not why:
+            stack.enter_context(warm.authorized())
+            stack.callback(ray.shutdown)
+            why = _joined(warm, project_path)
+        if warm and why:
+            say(f"the warm head at {warm.address} is not used: {why}. `raypipe cluster down` ends it.")
+            stack.close()
+        if warm is None or why:
+            stack.callback(ray.shutdown)
+            _start_local(cluster, project_path, say)
+        yield
+
+
+def _joined(warm: head.Head, project_path: Path) -> str:
+    """Why that did not work; empty where it did."""
+    import ray
+
+    try:
+        _answers(warm.address)
+        with _loopback():
+            ray.init(address=warm.address, job_config=_search_path(project_path), **QUIET)
+    except Exception as error:
+        return _first_line(error)
+    return ""
+
+
 def _start_local(cluster: Local, project_path: Path, say: Callable[[str], None]) -> None:
     import ray
 
@@ -224,13 +273,33 @@ def _init_local(cluster: Local, project_path: Path) -> None:
     )
 
 
-def _attach(cluster: Attach, project_path: Path) -> None:
+@contextlib.contextmanager
+def _attached(cluster: Attach, project_path: Path) -> Iterator[None]:
+    """The warm head by its address is what `cluster=local` would have found: its token is at hand."""
+    address = _address(cluster)
+    warm = head.find()
+    if warm is None or address not in ("auto", warm.address):
+        _attach(address, project_path)
+        yield
+        return
+    with warm.authorized():
+        if why := _joined(warm, project_path):
+            raise ClusterError(f"cluster at {warm.address}: no answer: {why}")
+        yield
+
+
+def _address(cluster: Attach) -> str:
+    return os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address
+
+
+def _attach(address: str, project_path: Path) -> None:
     """A cluster of other machines gets a copy of the project's code; one on this machine reads it where it lies, and keeps its workers."""
     import ray
 
-    address = os.environ.get("RAY_ADDRESS", "auto") if cluster.address == "auto" else cluster.address
     options: dict[str, Any] = {"job_config": _search_path(project_path)}
-    if not _is_loopback(address):
+    if "RAY_JOB_CONFIG_JSON_ENV_VAR" in os.environ:  # a submitted job: the project's folder travelled with it
+        options = {}
+    elif not _is_loopback(address):
         options = {"runtime_env": {"working_dir": str(project_path), "excludes": NO_CODE}}
     _answers(address)
     try:
