@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +25,20 @@ class Span:
 
     rows: pa.Table
     """Without the deleted ones."""
-    numbers: np.ndarray
-    """Of each row in the file, from 1."""
+    count: Callable[[], np.ndarray]
+    """Gives `numbers`, which are asked for where something is to be told of rows only."""
+
+    @cached_property
+    def numbers(self) -> np.ndarray:
+        """Of each row in the file, from 1."""
+        return self.count()
+
+    def only(self, mask: np.ndarray) -> Span:
+        """The rows where it is true."""
+        return self if mask.all() else Span(kept(self.rows, mask), lambda: self.numbers[mask])
+
+    def select(self, columns: Sequence[str]) -> Span:
+        return replace(self, rows=self.rows.select(list(columns)))
 
 
 def read_spans(
@@ -45,7 +58,7 @@ def read_spans(
     """
     deleted = read_positions(store, fragment.deletes)
     with opened(store, fragment, columns, coded) as (file, wanted):
-        none = Span(wanted.empty(), np.empty(0, np.int64))
+        none = Span(wanted.empty(), lambda: np.empty(0, np.int64))
         if may_hold is not None and not may_hold(fragment.stats, fragment.num_rows):
             yield none
             return
@@ -70,8 +83,11 @@ def _groups(fragment: Fragment, file: pq.ParquetFile, may_hold: Callable[[Stats,
 
 
 def _span(rows: pa.Table, groups: Sequence[tuple[int, int, int]], deleted: np.ndarray) -> Span:
-    numbers = np.concatenate([np.arange(first, first + num_rows) for _, first, num_rows in groups])
-    if not len(deleted) or not np.isin(numbers, deleted, assume_unique=True).any():
-        return Span(rows, numbers + 1)
-    live = np.isin(numbers, deleted, assume_unique=True, invert=True)
-    return Span(kept(rows, live), numbers[live] + 1)
+    def places() -> np.ndarray:
+        return np.concatenate([np.arange(first, first + num_rows) for _, first, num_rows in groups])
+
+    if not len(deleted):
+        return Span(rows, lambda: places() + 1)
+    found = places()
+    live = np.isin(found, deleted, assume_unique=True, invert=True)
+    return Span(rows if live.all() else kept(rows, live), lambda: found[live] + 1)

@@ -21,6 +21,9 @@ SEARCH_S = 30.0
 """How long the row that a function raises on is looked for, at most: about as long as calling it once more on the whole batch."""
 
 
+Numbers = Sequence[int] | np.ndarray | Callable[[], np.ndarray]
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows that a function was given when it failed, counted from 1."""
@@ -54,17 +57,18 @@ class FunctionError(DataError):
         """The same with a name in front."""
         return FunctionError(f"{name}: {self.text}", self.rows)
 
-    def placed(self, file: str, numbers: Sequence[int] | np.ndarray) -> FunctionError:
+    def placed(self, file: str, numbers: Numbers) -> FunctionError:
         """The same with the rows as they are numbered in their file; nothing changes where a file is named already."""
         rows = self.rows
         if rows is None or rows.file or rows.last < rows.first:
             return self
+        numbers = numbers() if callable(numbers) else numbers
         return FunctionError(self.text, replace(rows, file=file, first=int(numbers[rows.first - 1]), last=int(numbers[rows.last - 1])))
 
 
 @contextmanager
-def placed(file: str, numbers: Sequence[int] | np.ndarray) -> Iterator[None]:
-    """What a function does wrong inside the block was with rows that have these numbers, from 1, in this file."""
+def placed(file: str, numbers: Numbers) -> Iterator[None]:
+    """What a function does wrong inside the block was with rows that have these numbers, from 1, in this file; they are counted then."""
     try:
         yield
     except FunctionError as error:

@@ -76,8 +76,7 @@ def spans(
     may_hold = (lambda stats, num_rows: all(test(stats, num_rows) for test in tests)) if tests else None
     wanted = columns if columns is None or where is None else list(dict.fromkeys([*columns, *where.columns]))
     for span in read_spans(store, fragment, wanted, may_hold, by_group=is_large(fragment), coded=coded):
-        met = span if where is None else where.of(span)
-        yield met if wanted is columns else Span(met.rows.select(columns), met.numbers)
+        yield span if where is None else where.of(span, columns)
 
 
 def is_large(fragment: Fragment) -> bool:
@@ -131,7 +130,7 @@ class Apply:
 
     def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
         for span in spans(self.store, fragment, None, self.where, coded=count.coded):
-            with placed(fragment.path, span.numbers):
+            with placed(fragment.path, span.count):
                 rows = self._transformed(span.rows)
             count.left_out -= span.rows.num_rows
             if self.contract is not None:

@@ -15,7 +15,7 @@ from raypipe.data.contract.judgement import New, Stays, judged
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.function.fault import placed
 from raypipe.data.increment import Increment, Whole
-from raypipe.data.map import map_fragments
+from raypipe.data.map import COMPUTING, map_fragments
 from raypipe.data.rows import Item, Written, gather
 from raypipe.data.split import columns, mask
 from raypipe.data.transform.kernel import Apply, Done, spans
@@ -46,12 +46,10 @@ class Training:
         wanted = list(dict.fromkeys([*self.stage.columns, *(columns(self.split) if self.split else ())]))
         states = []
         for span in spans(self.store, fragment, wanted, self.where, self.part):
-            rows, numbers = span.rows, span.numbers
             if self.split is not None:
-                trained = mask(self.split, rows, "train")
-                rows, numbers = rows.filter(trained), numbers[np.asarray(trained)]
-            with placed(fragment.path, numbers):
-                states.append(self.stage(rows))
+                span = span.only(np.asarray(mask(self.split, span.rows, "train")))
+            with placed(fragment.path, span.count):
+                states.append(self.stage(span.rows))
         return [state for state in states if state is not None]
 
 
@@ -72,7 +70,7 @@ class Transformed:
 def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list[Json]:
     """The states of a stage, in the order of the fragments."""
     work.alive()
-    return [state for states in map_fragments(kernel, parts, inline=work.inline) for state in states]
+    return [state for states in map_fragments(kernel, parts, inline=work.inline, on=COMPUTING) for state in states]
 
 
 def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
@@ -81,7 +79,8 @@ def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
     done: list[Done] = []
 
     def compute(parts: list[Fragment]) -> Written:
-        done.extend(map_fragments(kernel, [Item(number, fragment) for number, fragment in enumerate(parts)], inline=work.inline))
+        items = [Item(number, fragment) for number, fragment in enumerate(parts)]
+        done.extend(map_fragments(kernel, items, inline=work.inline, on=COMPUTING))
         return gather([(d.fragment, d.schema, d.note | ({"beside": d.breaches.sha256} if d.breaches else {})) for d in done])
 
     return Transformed(new.whole(compute), [d.breaches for d in done if d.breaches], [d.refused for d in done if d.refused])

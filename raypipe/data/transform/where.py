@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from raypipe.core.errors import DataError
 from raypipe.core.step import Columns
 from raypipe.data.expression import Expression, without_nans
 from raypipe.data.fragment.bounds import Stats
-from raypipe.data.fragment.positions import kept
 from raypipe.data.fragment.spans import Span
 from raypipe.data.parts import limit
 from raypipe.data.types import is_type, parse_type
@@ -62,12 +61,10 @@ class Where:
             return True
         return self.tests.may_match({name: _nans_as_nulls(found) for name, found in stats.items()}, num_rows)
 
-    def of(self, span: Span) -> Span:
-        """The rows that meet it."""
-        if not span.rows.num_rows:
-            return span
-        mask = self._mask(span.rows).to_numpy()
-        return span if mask.all() else Span(kept(span.rows, mask), span.numbers[mask])
+    def of(self, span: Span, columns: Sequence[str] | None = None) -> Span:
+        """The rows that meet it, in these columns alone: no other is copied."""
+        wanted = span if columns is None else span.select(columns)
+        return wanted.only(self._mask(span.rows).to_numpy()) if span.rows.num_rows else wanted
 
     def _mask(self, rows: pa.Table) -> pa.ChunkedArray:
         if self.tests is None:
