@@ -186,4 +186,4 @@ def test_the_address_that_was_judged_is_the_one_connected_to(site, monkeypatch):
     at = http.address(web, "u")
     monkeypatch.undo()
     assert (at, asked) == ("127.0.0.1", ["data.example"])
-    assert http._once(web, at, "GET", {})[2] == b"x\n1\n"
+    assert http.once(web, at, "GET", {})[2] == b"x\n1\n"
