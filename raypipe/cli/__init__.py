@@ -2,7 +2,7 @@
 
 from raypipe.cli.main import main
 
-VERBS = ("check", "plan", "run", "ingest", "show", "runs", "tables", "gc", "models", "status", "serve", "predict", "init")
+VERBS = ("check", "plan", "run", "sweep", "ingest", "show", "runs", "logs", "tables", "gc", "models", "status", "serve", "predict", "init")
 """Every verb that `raypipe` has."""
 
 __all__ = ["VERBS", "main"]

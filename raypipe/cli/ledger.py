@@ -7,22 +7,17 @@ import dataclasses
 import json
 from typing import Any
 
-from raypipe.cli.terminal import STYLES, console, show_rows, size_text
-from raypipe.core.errors import ConfigError
-from raypipe.core.ledger import StepRecord
-from raypipe.core.meter import Cost
+from raypipe.cli.terminal import console, cost_texts, show_rows, size_text, state_text
 from raypipe.pipeline.plan import Scene, open_scene
 
 
 def runs(options: argparse.Namespace) -> int:
-    """The latest runs, newest first, or one run's steps."""
+    """The latest runs, newest first."""
     scene = open_scene()
-    if options.run:
-        return _one_run(scene, options)
     found = scene.ledger.runs(options.limit)
     if options.cost:
         return _costs(scene, options, [run.id for run in found])
-    rows = [(r.id, r.pipeline, _styled(r.state), r.exit_code if r.exit_code is not None else "", r.who, r.command) for r in found]
+    rows = [(r.id, r.pipeline, state_text(r.state), r.exit_code if r.exit_code is not None else "", r.who, r.command) for r in found]
     return show_rows(
         options, [dataclasses.asdict(r) for r in found], ("run", "pipeline", "state", "exit", "who", "command"), rows, "no runs yet"
     )
@@ -73,35 +68,13 @@ def status(options: argparse.Namespace) -> int:
     return 0
 
 
-def _one_run(scene: Scene, options: argparse.Namespace) -> int:
-    steps = scene.ledger.steps(options.run)
-    if not steps:
-        raise ConfigError(f"there is no run '{options.run}' in this project. `raypipe runs` lists them.")
-    rows = [
-        (s.step, _styled(s.state), f"{s.rows:,}" if s.rows is not None else "", f"{s.seconds or 0:.1f}s", *_last(options, s)) for s in steps
-    ]
-    heads = ("step", "state", "rows", "time", *(COST if options.cost else ("why",)))
-    return show_rows(options, [dataclasses.asdict(s) for s in steps], heads, rows, "")
-
-
 COST = ("CPU", "GPU", "peak memory", "read", "written")
-
-
-def _last(options: argparse.Namespace, step: StepRecord) -> tuple[str, ...]:
-    if not options.cost:
-        return (step.why,)
-    return _cost(Cost(**step.cost)) if step.cost else ("", "", "", "", "")
-
-
-def _cost(cost: Cost) -> tuple[str, ...]:
-    gpu = f"{cost.gpu_s:,.1f}s" if cost.gpu_s else ""
-    return f"{cost.cpu_s:,.1f}s", gpu, size_text(cost.peak_bytes), size_text(cost.read_bytes), size_text(cost.written_bytes)
 
 
 def _costs(scene: Scene, options: argparse.Namespace, runs: list[str]) -> int:
     """A line a run: what its steps cost, and what its HITs spared it."""
     spent = scene.ledger.spent(runs)
-    rows = [(run, f"{s.seconds:,.1f}s", *_cost(s.cost), f"{s.saved.cpu_s:,.1f}s", f"{s.saved_s:,.1f}s") for run, s in spent.items()]
+    rows = [(run, f"{s.seconds:,.1f}s", *cost_texts(s.cost), f"{s.saved.cpu_s:,.1f}s", f"{s.saved_s:,.1f}s") for run, s in spent.items()]
     heads = ("run", "time", *COST, "CPU saved", "time saved")
     return show_rows(options, [{"run": run, **dataclasses.asdict(s)} for run, s in spent.items()], heads, rows, "no runs yet")
 
@@ -125,13 +98,6 @@ def _one_model(scene: Scene, options: argparse.Namespace) -> int:
 def _figures(scene: Scene, model_id: str) -> dict[str, Any]:
     found = scene.ledger.children(model_id, "Evaluation")
     return dict(found[-1].figures) if found else {}
-
-
-def _styled(state: str) -> str:
-    style = {"DONE": "green", "RUNNING": "cyan", "REFUSED": "yellow", "FAILED": "red", "INTERRUPTED": "red"}.get(
-        state, STYLES.get(state, "")
-    )
-    return f"[{style}]{state}[/{style}]" if style else state
 
 
 def _number(value: Any) -> str:

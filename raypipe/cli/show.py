@@ -1,4 +1,4 @@
-"""show: the composed config, each value with where it came from, and the graph."""
+"""show: one run; or the composed config, each value with where it came from, and the graph."""
 
 from __future__ import annotations
 
@@ -10,8 +10,13 @@ from raypipe.cli.terminal import console
 
 
 def show(options: argparse.Namespace) -> int:
-    """Values as written, references unresolved; declared defaults only with --all."""
+    """Of a config, values as written, references unresolved; declared defaults only with --all."""
     from rich.table import Table
+
+    if len(options.overrides) == 1 and "=" not in (name := options.overrides[0]) and not name.startswith("~"):
+        from raypipe.cli.one_run import show_run
+
+        return show_run(name, options)
 
     from raypipe.config.compose import rows
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import argparse
 
     from raypipe.core.artifact import Artifact, Json
+    from raypipe.core.meter import Cost
     from raypipe.pipeline.driver import StepEvent
     from raypipe.pipeline.node import Pipeline
     from raypipe.pipeline.plan import Plan
@@ -33,6 +34,8 @@ STYLES = {
     "FAILED": "red",
     "INTERRUPTED": "yellow",
 }
+
+RUN_STYLES = {"DONE": "green", "RUNNING": "cyan", "REFUSED": "yellow", "FAILED": "red", "INTERRUPTED": "red"}
 
 
 WIDTH = 160
@@ -154,6 +157,18 @@ def size_text(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1000
     return f"{size:.1f} TB"
+
+
+def cost_texts(cost: Cost) -> tuple[str, ...]:
+    """CPU, GPU, peak memory, bytes read and written."""
+    gpu = f"{cost.gpu_s:,.1f}s" if cost.gpu_s else ""
+    return f"{cost.cpu_s:,.1f}s", gpu, size_text(cost.peak_bytes), size_text(cost.read_bytes), size_text(cost.written_bytes)
+
+
+def state_text(state: str) -> str:
+    """In its colour, of a run or of a step."""
+    style = RUN_STYLES.get(state, STYLES.get(state, ""))
+    return f"[{style}]{state}[/{style}]" if style else state
 
 
 def _line(name: str, width: int, state: str, figures: str, why: str) -> Text:

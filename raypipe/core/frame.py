@@ -7,6 +7,7 @@ import sysconfig
 import traceback
 
 import raypipe
+from raypipe.core.errors import RaypipeError
 
 
 def users_frame(error: BaseException) -> traceback.FrameSummary:
@@ -14,6 +15,18 @@ def users_frame(error: BaseException) -> traceback.FrameSummary:
     last one where there is none."""
     frames = traceback.extract_tb(error.__traceback__)
     return next((frame for frame in reversed(frames) if _is_users(frame.filename)), frames[-1])
+
+
+def trace(error: RaypipeError) -> str:
+    """The traceback of what an error of raypipe's came from, as written in a task or as it is. Empty for what raypipe itself found."""
+    cause: BaseException | None = error
+    while isinstance(cause, RaypipeError):
+        if cause.trace:
+            return cause.trace.rstrip()
+        cause = cause.__cause__ or cause.__context__
+    if cause is None or cause.__traceback__ is None:
+        return ""
+    return "".join(traceback.format_exception(cause)).rstrip()
 
 
 def _is_users(filename: str) -> bool:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import traceback
 from collections import Counter
 
 from raypipe.core.errors import LedgerError, RaypipeError
+from raypipe.core.frame import trace
 from raypipe.core.ledger import Ledger
 from raypipe.core.logs import Entry, Kind
 from raypipe.core.output import Line, now
@@ -91,13 +91,3 @@ class Printed:
 
     def skip(self, num_lines: int) -> None:
         self._journal.add(self._step, "cut", f"{num_lines:,} lines are not kept")
-
-
-def trace(error: RaypipeError) -> str:
-    """The traceback: of a task, as it was written there; else that of the error's cause. Empty for what raypipe itself found."""
-    if error.trace:
-        return error.trace.rstrip()
-    cause = error.__cause__
-    if cause is None or isinstance(cause, RaypipeError) or cause.__traceback__ is None:
-        return ""
-    return "".join(traceback.format_exception(cause)).rstrip()

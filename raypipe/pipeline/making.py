@@ -16,7 +16,7 @@ from raypipe.core.admission import Admission
 from raypipe.core.artifact import KINDS, Artifact
 from raypipe.core.cluster import Debug, Session, totals
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
-from raypipe.core.frame import users_frame
+from raypipe.core.frame import trace, users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.meter import Cost, measured
@@ -29,7 +29,7 @@ from raypipe.pipeline.build import build_step, defines
 from raypipe.pipeline.edge import output_kind
 from raypipe.pipeline.execution import Execution
 from raypipe.pipeline.interrupt import Interrupt
-from raypipe.pipeline.journal import Journal, trace
+from raypipe.pipeline.journal import Journal
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.options import Options, StepEvent
 from raypipe.pipeline.plan import PlannedStep, Scene, plan_step

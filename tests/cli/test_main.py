@@ -96,8 +96,13 @@ def test_the_ledger_in_json(churn: Path, capsys: pytest.CaptureFixture[str]):
 def test_one_run_one_table_one_model(churn: Path, capsys: pytest.CaptureFixture[str]):
     main(["runs", "--json"])
     (run,) = json.loads(capsys.readouterr().out)
-    assert main(["runs", run["id"]]) == 0
-    assert "infra_validate" in capsys.readouterr().out
+    assert main(["show", run["id"]]) == 0
+    text = capsys.readouterr().out
+    assert "infra_validate" in text
+    assert "Model " in text
+    assert main(["show", run["id"][-4:], "--json"]) == 0
+    shown = json.loads(capsys.readouterr().out)
+    assert {s["step"] for s in shown["steps"] if s["made"]} >= {"train", "evaluate"}
     assert main(["tables", "show", "churn.source"]) == 0
     assert "customer_id" in capsys.readouterr().out
     assert main(["models", "churn@champion"]) == 0

@@ -130,7 +130,7 @@ def test_rows_deleted_by_a_person(churn: Path, capsys: pytest.CaptureFixture[str
     assert (now["mode"], now["by"]) == ("delete", "by-hand.delete")
     assert values(capsys, "sql", "select count(*) as n from churn.source where age > 60 and plan = 'pro'") == [{"n": 0}]
     assert values(capsys, "sql", f'select count(*) as n from "churn.source@{before["id"]}"') == [{"n": 200}]
-    assert main(["runs", now["run"]]) == 0
+    assert main(["show", now["run"]]) == 0
     assert "delete" in capsys.readouterr().out
     assert "Did you mean 'age'?" in said(capsys, "delete", "churn.source", "--where", "agee > 60", code=1)
 

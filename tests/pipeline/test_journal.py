@@ -8,9 +8,10 @@ import pytest
 
 from raypipe.core import output
 from raypipe.core.errors import DataError, LedgerError, StepFailed
+from raypipe.core.frame import trace
 from raypipe.core.output import Line
 from raypipe.pipeline import journal
-from raypipe.pipeline.journal import Journal, trace
+from raypipe.pipeline.journal import Journal
 
 
 class Ledger:
