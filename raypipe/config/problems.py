@@ -51,6 +51,10 @@ class _Check:
                 yield from self._slot(slot, values[slot], target)
         yield from self._steps(values.get("steps"))
         yield from execution_problems(values.get("execution"), step_names(values))
+        if isinstance(values.get("sweep"), dict):
+            yield from self._arguments("sweep", values["sweep"], "raypipe.config.sweep.Sweep", set())
+        elif values.get("sweep") is not None:
+            yield Problem("sweep", f"found {_shown(values['sweep'])}, expected settings, e.g. {{by: evaluate.auc}}.")
 
     def _slot_component(self, key: str, node: Json) -> Iterator[Problem]:
         if node is not None:

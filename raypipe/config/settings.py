@@ -14,7 +14,7 @@ from raypipe.pipeline.assemble import SLOTS
 COMPONENTS = ("source", "contract", "model", "cluster", "tracker")
 """Slots that hold a component, a node with `_target_`."""
 
-KEYS = ("name", "source", "contract", "label", "model", "cluster", "tracker", "steps", "execution", *SLOTS)
+KEYS = ("name", "source", "contract", "label", "model", "cluster", "tracker", "steps", "execution", "sweep", *SLOTS)
 """What a config may say at its top level."""
 
 SUPPLIED = {

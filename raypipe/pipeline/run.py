@@ -55,7 +55,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
     scene, options = scene or open_scene(pipeline.project_path), options or Options()
     planned = checked_plan(pipeline, scene, options.cluster, options.chosen)
-    result = RunResult(run_id(), pipeline.name)
+    result = RunResult(options.run or run_id(), pipeline.name)
     began = time.monotonic()
     scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
     try:

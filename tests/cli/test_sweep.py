@@ -1,0 +1,131 @@
+"""A sweep as a person sees it: what points share, what is told of them, and what the best one does."""
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from raypipe.cli.main import main
+from raypipe.pipeline.plan import open_scene
+
+BOOSTER = ["cluster=debug", "model=booster", "train.epochs=1"]
+
+
+def sweep(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> dict[str, Any]:
+    capsys.readouterr()
+    assert main(["sweep", "--json", *BOOSTER, *words]) == code
+    return json.loads(capsys.readouterr().out)
+
+
+def made(project: Path) -> Counter[str]:
+    """How often each step was made in the runs of sweeps."""
+    ledger = open_scene(project).ledger
+    runs = [run.id for run in ledger.runs(1000) if "." in run.id]
+    return Counter(step.step for run in runs for step in ledger.steps(run) if step.state != "HIT" and step.artifact)
+
+
+def test_points_that_differ_in_training_run_what_is_before_it_once(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "model.num_leaves=range(2,22)")
+    assert len(told["trials"]) == 20
+    assert made(fresh) == {
+        **dict.fromkeys(("source", "validate", "split", "transform"), 1),
+        "train": 20,
+        **dict.fromkeys(("evaluate", "gate", "register", "infra_validate", "deploy"), 1),
+    }
+    figures = [trial["figures"]["train.validation.auc"] for trial in told["trials"]]
+    assert figures == sorted(figures, reverse=True)
+    assert told["best"] == told["trials"][0]["point"]
+    assert main(["models", "--json"]) == 0
+    assert len(json.loads(capsys.readouterr().out)) == 1
+
+
+def test_run_again_finished_points_are_hits(churn: Path, capsys: pytest.CaptureFixture[str]):
+    first = sweep(capsys, "model.num_leaves=3,5")
+    before = made(churn)
+    again = sweep(capsys, "model.num_leaves=3,5,7")
+    assert {t["changes"]["model.num_leaves"]: t["state"] for t in again["trials"]} == {"3": "HIT", "5": "HIT", "7": "DONE"}
+    assert made(churn)["train"] == before["train"] + 1
+    assert first["sweep"] != again["sweep"]
+
+
+def test_each_point_is_a_run_that_bears_the_sweeps_name_and_its_own_config(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "model.num_leaves=3,5")
+    runs = {run.id: run for run in open_scene(churn).ledger.runs(10)}
+    for trial in told["trials"]:
+        assert trial["run"].startswith(f"{told['sweep']}.")
+        assert runs[trial["run"]].config["model"]["num_leaves"] == int(trial["changes"]["model.num_leaves"])
+    assert f"{told['sweep']}.best" in runs
+
+
+def test_any_setting_of_the_pipeline_may_be_swept(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "split.validation=0.2,0.3", "model=booster,logistic", "--by", "evaluate.log_loss", "--figure", "evaluate.auc")
+    assert told["direction"] == "min"
+    assert len(told["trials"]) == 4
+    assert set(told["trials"][0]["figures"]) == {"evaluate.log_loss", "evaluate.auc"}
+    counts = made(churn)
+    assert counts["split"] == 1  # the other one is that of the project's own run
+    assert counts["evaluate"] >= 3
+    assert counts["register"] <= 1
+
+
+def test_a_figure_that_is_not_there_is_told_with_those_that_are(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "evaluate.acc"]) == 2
+    assert "It has: accuracy, auc" in capsys.readouterr().err
+    assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "evaluat.auc"]) == 2
+    assert "Did you mean 'evaluate'?" in capsys.readouterr().err
+    assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "deploy.version"]) == 2
+    assert "'register' changes something in the world" in capsys.readouterr().err
+
+
+def test_a_point_that_fails_is_told_and_the_others_go_on(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "split.validation=0.0001,0.3")
+    states = {t["changes"]["split.validation"]: t for t in told["trials"]}
+    assert states["0.0001"]["state"] == "FAILED"
+    assert "no row falls into validation" in states["0.0001"]["error"]
+    assert states["0.3"]["state"] == "DONE"
+    assert told["best"] == 2
+    assert told["result"]["state"] == "done"
+
+
+def test_a_failure_may_stop_the_sweep(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "split.validation=0.0001,0.3", "--stop-on-failure", code=1)
+    assert [t["state"] for t in told["trials"]] == ["FAILED"]
+    assert told["result"] is None
+
+
+def test_points_that_cannot_be_composed_are_refused_before_anything_runs(churn: Path, capsys: pytest.CaptureFixture[str]):
+    before = len(open_scene(churn).ledger.runs(100))
+    assert main(["sweep", "cluster=debug", "model=booster,logistic", "model.num_leaves=3,5"]) == 2
+    err = capsys.readouterr().err
+    assert "Logistic takes no 'num_leaves'" in err
+    assert "point 3 of 4: model=logistic model.num_leaves=3" in err
+    assert main(["sweep", "cluster=debug,local", "train.seed=1"]) == 2
+    assert "one cluster" in capsys.readouterr().err
+    assert len(open_scene(churn).ledger.runs(100)) == before
+
+
+def test_a_dry_run_says_what_is_shared_and_runs_nothing(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    capsys.readouterr()
+    assert main(["sweep", "--dry-run", *BOOSTER, "model.num_leaves=3,5"]) == 0
+    out = capsys.readouterr().out
+    assert "2 points, compared by train.validation.auc (max)" in out
+    assert "transform  the same for all  1 RUN" in out
+    assert "train      2 different       2 RUN" in out
+    assert "of the best point alone: evaluate, gate, register, infra_validate, deploy" in out
+    assert "model.num_leaves=5  train\n" in out
+    assert open_scene(fresh).ledger.runs() == []
+
+
+def test_points_at_once_come_to_the_same(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "model.num_leaves=3,4,5", "--parallel", "3")
+    assert sorted(t["point"] for t in told["trials"]) == [1, 2, 3]
+    assert made(churn)["train"] == 3
+
+
+def test_the_table_names_what_differs_and_marks_the_best(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["sweep", *BOOSTER, "model.num_leaves=3,5"]) == 0
+    out = capsys.readouterr().out
+    assert "best by train.validation.auc (max): model.num_leaves=" in out
+    assert "version 2 is champion" in out
