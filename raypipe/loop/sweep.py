@@ -58,6 +58,8 @@ class Sweeping:
     def check(self) -> None:
         """ConfigError with what is wrong with any point, and with that of the first point that has it."""
         problems: dict[Problem, Point] = {}
+        if self.sweep.scheduler == "halving":
+            rungs(list(self.pipelines.values()), self.sweep.reduction)
         for point in self.points:
             try:
                 checked_plan(point.pipeline, self.scene, self.options.cluster)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -75,10 +76,13 @@ class Train:
         return {"CPU": float(threads or num_cores())}
 
     def resumes(self, look: Look, fingerprint: str) -> str | None:
-        from raypipe.train.checkpoint import latest
+        from raypipe.train.checkpoint import latest, of_shorter
 
-        found = latest(look.store, _checkpoints(fingerprint))
-        return f"goes on from {found}" if found else None
+        folder = _alike(look)
+        if found := latest(look.store, _checkpoints(folder, fingerprint)):
+            return f"goes on from {found}"
+        found = of_shorter(look.store, folder, self.epochs)
+        return f"goes on from a training of fewer epochs: {found}" if found else None
 
     def run(self, work: Work, table: Table, checked: Report | None = None) -> Made[Model]:
         from raypipe.bundle.bundle import save
@@ -108,12 +112,14 @@ class Train:
         from raypipe.data.table import TableSchema, fragments
         from raypipe.train.job import Job
 
+        anew = work.anew or work.fresh
         return Job(
             store=work.store,
             fragments=fragments(work.ledger, table),
             schema=TableSchema.from_json(table.schema),
             model=self.model,
-            checkpoints=_checkpoints(work.fingerprint, work.run if work.fresh else ""),
+            checkpoints=_checkpoints(_alike(work), work.fingerprint, work.run if anew else ""),
+            shorter="" if anew else _alike(work),
             epochs=self.epochs,
             seed=self.seed,
             early_stopping=self.early_stopping,
@@ -133,9 +139,16 @@ class Train:
         return Signature(inputs, tuple(features), self.label or "", fitted.classes, fitted.positive)
 
 
-def _checkpoints(fingerprint: str, run: str = "") -> str:
+def _alike(look: Look) -> str:
+    """The same folder for trainings that differ in their epochs alone."""
+    settings = {name: value for name, value in look.identity["settings"].items() if name != "epochs"}
+    document = json.dumps({**look.identity, "settings": settings}, sort_keys=True, separators=(",", ":"))
+    return f"checkpoints/{hashlib.sha256(document.encode()).hexdigest()[:32]}"
+
+
+def _checkpoints(alike: str, fingerprint: str, run: str = "") -> str:
     """The same folder for every attempt at this training; at one that is asked for anew, for those of its run."""
-    return f"checkpoints/{fingerprint[:32]}{'-' if run else ''}{run}"
+    return f"{alike}/{fingerprint[:32]}{'-' if run else ''}{run}"
 
 
 def _examples(work: Work, file: File) -> Any:

@@ -89,6 +89,25 @@ def latest(store: Store, folder: str, warn: Callable[[str], None] = lambda text:
     return None
 
 
+def of_shorter(store: Store, folder: str, num_epochs: int) -> CheckpointInfo | None:
+    """The furthest checkpoint that verifies and is no further than `num_epochs`, of the trainings whose folders lie in `folder`.
+
+    They differ in their epochs alone, so that what one has done is what another would begin with.
+    """
+    found: list[CheckpointInfo] = []
+    with contextlib.suppress(StoreError, FileNotFoundError):
+        for other in os.listdir(store.local(folder)):
+            place = store.local(f"{folder}/{other}")
+            for name in reversed(_names(place)):
+                # One that is being replaced by the training that it belongs to is no loss.
+                with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+                    info = _verified(place / name)
+                    if (info.epoch, info.step) <= (num_epochs, 0):
+                        found.append(info)
+                        break
+    return max(found, key=lambda info: (info.epoch, info.step), default=None)
+
+
 def read(info: CheckpointInfo) -> Checkpoint:
     """The checkpoint's contents."""
     files = {p.name: p.read_bytes() for p in info.path.iterdir() if p.name != MANIFEST}

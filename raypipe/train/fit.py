@@ -17,6 +17,7 @@ from raypipe.core.errors import DataError
 from raypipe.data.types import type_name
 from raypipe.evaluate.metrics import Scores
 from raypipe.train import checkpoint
+from raypipe.train.checkpoint import Checkpoint, CheckpointInfo
 from raypipe.train.job import Fitted, Job, Trained, Training
 from raypipe.train.label import Label, two_classes
 from raypipe.train.model import Booster, Mlp, check_features
@@ -37,11 +38,9 @@ def fit(job: Job) -> Fitted:
     """
     began = time.perf_counter()
     train, validation, label = _parts(job)
-    info = checkpoint.latest(job.store, job.checkpoints, job.report)
-    if info:
-        job.report(f"resuming from {info}")
+    info, resumed = _begun(job)
     checkpoint.sweep(job.store, job.checkpoints)
-    training = Training(job, train, validation.load(), checkpoint.read(info) if info else None)
+    training = Training(job, train, validation.load(), resumed)
     with _turn(job):
         trained = _by_ray_train(lambda: _trainer(job)(training))
     for note in trained.notes:
@@ -89,6 +88,21 @@ def best_f1(scores: Scores) -> float:
     best = len(f1) - 1 - int(np.argmax(f1[::-1]))
     below = scores.scores[best - 1] if best else 0.0
     return float((below + scores.scores[best]) / 2)
+
+
+def _begun(job: Job) -> tuple[CheckpointInfo | None, Checkpoint | None]:
+    """Where this training goes on, by itself or by one with fewer epochs."""
+    if info := checkpoint.latest(job.store, job.checkpoints, job.report):
+        job.report(f"resuming from {info}")
+        return info, checkpoint.read(info)
+    if job.shorter and (info := checkpoint.of_shorter(job.store, job.shorter, job.epochs)):
+        try:
+            found = checkpoint.read(info)
+        except (OSError, ValueError):  # its own training has replaced it meanwhile
+            return None, None
+        job.report(f"going on from a training of fewer epochs: {info}")
+        return info, found
+    return None, None
 
 
 def _parts(job: Job) -> tuple[Part, Part, Label]:

@@ -34,6 +34,8 @@ class Job:
     model: ModelSettings
     checkpoints: str
     """A folder, relative to the store's root, that is the same for every attempt at this training."""
+    shorter: str = ""
+    """The folder of such folders, of trainings that differ in their epochs alone: one with more goes on from one with fewer."""
     epochs: int = 5
     """Passes over the training part; a model that fits at once takes none."""
     seed: int = 0

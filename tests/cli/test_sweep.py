@@ -129,3 +129,39 @@ def test_the_table_names_what_differs_and_marks_the_best(churn: Path, capsys: py
     out = capsys.readouterr().out
     assert "best by train.validation.auc (max): model.num_leaves=" in out
     assert "version 2 is champion" in out
+
+
+def test_halving_trains_the_better_points_on_from_their_checkpoints(churn: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["--scheduler", "halving", "train.epochs=9", "model.num_leaves=range(2,11)"]
+    told = sweep(capsys, *words)
+    assert sorted(t["epochs"] for t in told["trials"]) == [1] * 6 + [3] * 2 + [9]
+    assert [t["state"] for t in told["trials"]] == ["DONE"] + ["STOPPED"] * 8
+    assert told["trials"][0]["point"] == told["best"]
+    best = told["result"]["steps"]["train"]["figures"]
+    assert best["epochs"] == 9
+    assert best["resumed_from"] == "epoch 3 of 3"
+    assert made(churn)["train"] == 9 + 3 + 1
+    again = sweep(capsys, *words)
+    assert made(churn)["train"] == 13
+    assert again["best"] == told["best"]
+
+
+def test_what_was_stopped_can_be_gone_on_with_by_hand(churn: Path, capsys: pytest.CaptureFixture[str]):
+    told = sweep(capsys, "--scheduler", "halving", "train.epochs=3", "model.num_leaves=3,5,7")
+    stopped = next(t for t in told["trials"] if t["state"] == "STOPPED")
+    leaves = stopped["changes"]["model.num_leaves"]
+    assert main(["plan", "cluster=debug", "model=booster", "train.epochs=3", f"model.num_leaves={leaves}"]) == 0
+    out = capsys.readouterr().out
+    assert "RESUME" in out
+    assert "goes on from a training of fewer epochs: epoch 1 of 1" in out
+
+
+def test_halving_needs_one_number_of_epochs(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["sweep", "cluster=debug", "model=booster", "--scheduler", "halving", "train.epochs=3,9"]) == 2
+    assert "the points ask for 3, 9: give one number" in capsys.readouterr().err
+
+
+def test_a_dry_run_of_halving_names_its_rungs(churn: Path, capsys: pytest.CaptureFixture[str]):
+    words = ["model=booster", "train.epochs=5", "model.num_leaves=range(2,11)"]
+    assert main(["sweep", "--dry-run", "cluster=debug", "--scheduler", "halving", *words]) == 0
+    assert "rungs: 9 of 1 epoch, then 3 of 3 epochs, then 1 of 5 epochs" in capsys.readouterr().out

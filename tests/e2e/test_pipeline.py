@@ -80,7 +80,7 @@ def test_killed_in_the_middle_of_training_it_goes_on_from_the_last_checkpoint(co
 
 
 def checkpoints(demo: Demo) -> set[Path]:
-    return {p for p in (demo.project / ".raypipe" / "store" / "checkpoints").glob("*/*") if (p / "manifest.json").exists()}
+    return {p for p in (demo.project / ".raypipe" / "store" / "checkpoints").glob("*/*/*") if (p / "manifest.json").exists()}
 
 
 def test_yaml_and_python_are_one_pipeline(copy_of_demo: Demo):

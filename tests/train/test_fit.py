@@ -157,3 +157,22 @@ def test_it_starts_no_ray_and_says_nothing_of_its_own(tmp_path: Path, capfd: pyt
     assert logging.getLogger("ray.train").level == level
     assert fitted.num_rows == {"train": NUM_ROWS * 6 // 8, "validation": NUM_ROWS // 8}
     assert len(FEATURES) == 4
+
+
+@pytest.mark.parametrize("model", [MLP, QUICK], ids=["mlp", "booster"])
+def test_a_training_goes_on_from_one_of_fewer_epochs_and_ends_with_the_bytes_of_one_that_did_not(tmp_path: Path, model: Mlp | Booster):
+    whole = fit(job(tmp_path / "whole", model, epochs=4))
+    shared = tmp_path / "shared"
+    for epochs in (3, 1):
+        fit(job(shared, model, epochs=epochs, checkpoints=f"alike/{epochs}", shorter="alike"))
+    longer = fit(job(shared, model, epochs=4, checkpoints="alike/4", shorter="alike"))
+    assert longer.resumed_from == "epoch 3 of 3"
+    assert [e["epoch"] for e in longer.history] == [1, 2, 3, 4]
+    assert longer.model == whole.model
+
+
+def test_a_training_never_goes_on_from_more_epochs_than_its_own(tmp_path: Path):
+    fit(job(tmp_path, QUICK, epochs=4, checkpoints="alike/4", shorter="alike"))
+    shorter = fit(job(tmp_path, QUICK, epochs=2, checkpoints="alike/2", shorter="alike"))
+    assert shorter.resumed_from is None
+    assert len(shorter.history) == 2
