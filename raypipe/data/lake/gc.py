@@ -100,7 +100,7 @@ class _Found:
         self.num_unknown = sum(not attempts.is_attempt(p) and not _CHECKPOINT.fullmatch(p) for p in others)
 
 
-_CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{32}/.*")
+_CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{32}(-[^/]+)?/.*")
 
 
 def _files_of(connection: Connection, kind: str, own: Any) -> list[Any]:

@@ -1,3 +1,5 @@
+import os
+import time
 import uuid
 
 import pyarrow as pa
@@ -124,8 +126,6 @@ def test_a_process_that_slept_through_a_collection_is_fenced(lake, monkeypatch):
     lake.ledger.start_run(Run("asleep", "p"))
     lease = lake.ledger.claim("key", "asleep", ttl_s=0.001)
     path = attempt(lake)
-    import time
-
     time.sleep(0.01)
     collect(lake, grace_s=0.002)
     assert path not in paths(lake) or collect(lake, grace_s=0).deleted
@@ -185,3 +185,16 @@ def test_a_profile_is_needed_as_long_as_its_file_and_garbage_beside_one_that_is_
     assert len(collect(lake, grace_s=0).deleted) == len(listed)
     assert not {path for path in paths(lake) if path.endswith(".profile")}
     assert profiled(lake)["id"].num_rows == 20
+
+
+@pytest.mark.parametrize("folder", ["0" * 32, "0" * 32 + "-20260101-000000-abcd"])
+def test_checkpoints_go_after_thirty_days_those_of_a_forced_training_too(lake, folder):
+    put(lake, append, [1])
+    old, new = (f"checkpoints/{folder}/{name}/state.json" for name in ("000001-000000000", "000002-000000000"))
+    for path, days in ((old, 31), (new, 29)):
+        lake.store.write(path, b"{}")
+        written = time.time() - days * 24 * 3600
+        os.utime(lake.store.local(path), (written, written))
+    found = collect(lake, grace_s=0)
+    assert ([g.path for g in found.deleted], found.num_unknown) == ([old], 0)
+    assert new in paths(lake)
