@@ -2,7 +2,10 @@
 
 from raypipe.cli.main import main
 
-VERBS = ("check", "plan", "run", "sweep", "ingest", "show", "runs", "logs", "tables", "gc", "models", "status", "serve", "predict", "init")
+VERBS = (
+    *("check", "plan", "run", "sweep", "ingest", "show", "runs", "logs"),
+    *("tables", "gc", "models", "status", "serve", "predict", "reproduce", "init"),
+)
 """Every verb that `raypipe` has."""
 
 __all__ = ["VERBS", "main"]

@@ -89,6 +89,8 @@ OPTIONS = (
     "--no-wait",
     "--if-new",
     "--follow",
+    "--keep",
+    "--within",
     "--rows",
     "--bytes",
     "--seconds",
@@ -342,6 +344,11 @@ def _model_verbs(verbs: argparse._SubParsersAction) -> None:
     predict.add_argument("model", help="NAME, NAME@VERSION or NAME@ALIAS")
     predict.add_argument("input", help="a Parquet, CSV or JSON lines file with the columns that the model takes")
     predict.add_argument("-o", "--output", help="a Parquet or CSV file to write; otherwise the first answers are shown")
+    reproduce = _verb(verbs, "reproduce", "reproduce", "reproduce", "make a registered model again from what was kept, and compare")
+    reproduce.add_argument("model", help="NAME, NAME@VERSION or NAME@ALIAS")
+    reproduce.add_argument("--keep", metavar="FOLDER", help="a folder that is new, for its ledger, store and code (default: none is kept)")
+    bound = "share by which figures may differ where bytes need not be the same (default: 0.01)"
+    reproduce.add_argument("--within", type=float, default=0.01, metavar="SHARE", help=bound)
 
 
 def _cluster_verb(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import platform
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -35,12 +36,13 @@ def kept(pipeline: Pipeline, scene: Scene) -> dict[str, Json]:
 
 def pipeline_of(document: Mapping[str, Json]) -> Pipeline:
     """The pipeline that was kept."""
-    nodes = {name: Node(n["target"], n["settings"], n["refs"]) for name, n in document["nodes"].items()}
+    nodes = {name: Node(n["target"], json.loads(n["settings"]), n["refs"]) for name, n in document["nodes"].items()}
     return Pipeline.of(document["name"], nodes)
 
 
 def _node(node: Node) -> Json:
-    return {"target": node.target, "settings": node.settings, "refs": node.refs}
+    # As text: transforms and columns have an order, and the ledger sorts the keys of its documents.
+    return {"target": node.target, "settings": json.dumps(node.settings), "refs": node.refs}
 
 
 def _modules(pipeline: Pipeline, scene: Scene) -> Iterator[tuple[str, Json]]:
