@@ -142,7 +142,7 @@ class _Check:
         if value == MISSING:
             yield Problem(where, f"has no value yet: set it in the config or by {where}=...")
         elif isinstance(value, dict) and "_target_" in value:
-            yield from self._function(where, value) if FUNCTION in annotation else self._component(where, value)
+            yield from self._function(where, value) if FUNCTION in annotation else self._component(where, value, bound=True)
         elif isinstance(value, dict) and len(classes) == 1:
             yield from self._arguments(where, value, classes[0], set())
         elif inner and isinstance(value, dict) and not misfit({}, annotation):

@@ -47,3 +47,15 @@ def test_each_is_at_its_key():
 def test_nodes_within_settings_are_checked_too():
     ingest = {"_target_": "raypipe.Ingest", "source": {"_target_": "raypipe.Csv", "pth": "x"}, "table": "t"}
     assert {p.where for p in problems_of({**GOOD, "steps": {"w": ingest}}, ())} == {"steps.w.source.pth", "steps.w.source.path"}
+
+
+def test_a_function_of_the_users_in_a_transform_under_steps_gets_the_rows_as_it_does_in_the_slot(tmp_path):
+    (tmp_path / "own.py").write_text("def seen(table, by: int): ...\n")
+    entries = {"own": {"_target_": "own.seen", "byy": 1}, "scale": {"_target_": "raypipe.Standardize"}}
+    step = {"_target_": "raypipe.Transform", "table": "split", "entries": entries}
+    found = {p.where: p.what for p in problems_of({**GOOD, "steps": {"more": step}}, [tmp_path])}
+    assert found == {
+        "steps.more.entries.own.byy": "unknown: own.seen takes no 'byy'. Did you mean 'by'?",
+        "steps.more.entries.own.by": "missing: own.seen needs 'by' (int).",
+        "steps.more.entries.scale.columns": "missing: Standardize needs 'columns' (list[str]).",
+    }

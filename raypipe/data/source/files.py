@@ -77,7 +77,7 @@ class FileSource(Protocol):
 
 def new_files(source: FileSource, look: Look, progress: Progress, limit: Limit | None = None) -> New:
     """The files that were not taken, by path; a file of which nothing could be taken is new again with its next content."""
-    files = list_files(source, look.project_path, progress.files)
+    files, left_out = _listed(source, look.project_path, progress.files)
     taken = {path: file for path, file in progress.files.items() if path not in progress.left_out}
     changed = [file for file in files if file.path in taken and file.sha256 != taken[file.path].sha256]
     fresh = [file for file in files if file.path not in taken and file.sha256 != _digest_of(progress.files.get(file.path))]
@@ -89,7 +89,7 @@ def new_files(source: FileSource, look: Look, progress: Progress, limit: Limit |
     return New(
         pieces=[_piece(file, look) for file in now],
         state={"files": len(listed), "state": state(listed)},
-        told=f"{len(fresh):,} new of {len(files):,} files",
+        told=f"{len(fresh):,} new of {len(files):,} files{left_out}",
         more=bool(later),
         lag={"files": len(later)},
         changed=[_piece(file, look) for file in changed],
@@ -123,12 +123,26 @@ def list_files(source: FileSource, project_path: Path, known: Mapping[str, Sourc
 
     DataError with everything that is wrong: a path that is not there, a folder or pattern without files, files of another kind.
     """
-    root, found = list_below(source.path, project_path)
+    return _listed(source, project_path, known)[0]
+
+
+def _listed(source: FileSource, project_path: Path, known: Mapping[str, SourceFile]) -> tuple[list[SourceFile], str]:
+    """And what is said of files that are left out for their names."""
+    root, found, hidden = list_below(source.path, project_path)
     below = [file.where[len(root) + 1 :] for file in found]
     _refuse_others(source, below)
     refuse_unasked(source.path, below, _partitions(source))
     names = [name_of(file.where, project_path) for file in found]
-    return _described(found, names, known)
+    return _described(found, names, known), _left_out(hidden, source.suffixes)
+
+
+def _left_out(hidden: Sequence[str], suffixes: tuple[str, ...]) -> str:
+    """Of the files those that could be this source's: beside them lie marks of other programs (`_SUCCESS`, `.part-0.csv.crc`)."""
+    folders = sum(name.endswith("/") for name in hidden)
+    files = sum(not name.endswith("/") and name.lower().endswith(suffixes) for name in hidden)
+    counted = [f"{n:,} {word}{'s' if n > 1 else ''}" for n, word in ((files, "file"), (folders, "folder")) if n]
+    names = "whose name begins" if files + folders == 1 else "whose names begin"
+    return f"; {' and '.join(counted)} {names} with _ or . {'is' if files + folders == 1 else 'are'} left out" if counted else ""
 
 
 def state(files: Sequence[SourceFile]) -> str:

@@ -17,21 +17,23 @@ from raypipe.data.source.url import is_url
 _WILD = re.compile(r"[*?\[]")
 
 
-def list_below(path: str, project_path: Path) -> tuple[str, list[Found]]:
-    """The fixed part of a source's path (a folder, or the one file), whole or as a URL, and the files that it names, in order.
+def list_below(path: str, project_path: Path) -> tuple[str, list[Found], list[str]]:
+    """The fixed part of a source's path (a folder, or the one file), whole or as a URL, the files that it names, in order, and the files
+    and folders that are left out for their names.
 
     What begins with . or _ is no data, as Spark and Arrow have it. DataError where there is nothing, and for symbolic links that lead out
     of the fixed part, to another folder, or nowhere.
     """
     whole = path.rstrip("/") if is_url(path) else os.path.abspath(project_path / path)
-    root, found = _remote(whole) if is_url(path) else _local(whole, path)
+    hidden: list[str] = []
+    root, found = _remote(whole, hidden) if is_url(path) else _local(whole, path, hidden)
     if not found:
         what = (
             "the folder holds no file" if os.path.isdir(whole) else "there is no such file or folder, and nothing matches it as a pattern"
         )
         raise DataError(f"{path}: {what}" + ("" if is_url(path) else f" (looked in {project_path})"))
     _refuse_names(found)
-    return root, sorted(found, key=lambda file: file.where.split("/"))
+    return root, sorted(found, key=lambda file: file.where.split("/")), hidden
 
 
 def name_of(where: str, project_path: Path) -> str:
@@ -49,31 +51,33 @@ def _refuse_names(found: list[Found]) -> None:
             raise DataError(f"{file.where!a}: the name is not UTF-8: rename the file") from None
 
 
-def _local(whole: str, path: str) -> tuple[str, list[Found]]:
+def _local(whole: str, path: str, hidden: list[str]) -> tuple[str, list[Found]]:
     try:
         if os.path.isfile(whole):
             stat = os.stat(whole)
             return whole, [Found(whole, stat.st_size, stat.st_mtime_ns)]
         if os.path.isdir(whole):
-            return whole, list(_scan(whole, os.path.realpath(whole), path))
+            return whole, list(_scan(whole, os.path.realpath(whole), path, hidden))
         root = fixed_part(whole)
         real = os.path.realpath(root)
         matches = sorted(glob.glob(whole, recursive=True))
+        hidden += [match for match in matches if os.path.basename(match).startswith("_")]
         return root, [file for match in matches if (file := _match(match, real, path)) is not None]
     except PermissionError as error:
         raise DataError(f"{error.filename}: cannot be listed: permission denied. Let the user that runs this read it.") from None
 
 
-def _scan(folder: str, real: str, path: str) -> Iterator[Found]:
+def _scan(folder: str, real: str, path: str, hidden: list[str]) -> Iterator[Found]:
     """One stat a file. `real` is the folder that symbolic links may not lead out of."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith((".", "_")):
+                hidden.append(entry.path + "/" * entry.is_dir())
                 continue
             if entry.is_symlink():
                 _refuse_link(entry.path, real, path)
             if entry.is_dir():
-                yield from _scan(entry.path, real, path)
+                yield from _scan(entry.path, real, path, hidden)
             elif file := _stated(entry):
                 yield file
 
@@ -108,7 +112,7 @@ def _refuse_outside(link: str, leads_to: str, real: str, path: str) -> None:
         raise DataError(f"{path}: {link} is, or lies behind, a symbolic link that leads out of {real}, to {leads_to}. Copy the file in")
 
 
-def _remote(url: str) -> tuple[str, list[Found]]:
+def _remote(url: str, hidden: list[str]) -> tuple[str, list[Found]]:
     from raypipe.data.source import remote
 
     is_web = url.startswith("http")
@@ -125,8 +129,9 @@ def _remote(url: str) -> tuple[str, list[Found]]:
         if ".." in file.where.split("/"):
             raise DataError(f"{file.where}: a name with `..` in it leads out of {root}: name the file otherwise")
     pattern = re.compile(translated(url[len(root) :])) if root != url else None
-    seen = [file for file in found if not _is_hidden(file.where[len(root) :])]
-    return root, [file for file in seen if pattern is None or pattern.fullmatch(file.where[len(root) :])]
+    matching = [file for file in found if pattern is None or pattern.fullmatch(file.where[len(root) :])]
+    hidden += [file.where for file in matching if _is_hidden(file.where[len(root) :])]
+    return root, [file for file in matching if not _is_hidden(file.where[len(root) :])]
 
 
 def fixed_part(path: str) -> str:

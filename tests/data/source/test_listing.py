@@ -165,3 +165,17 @@ def test_files_that_are_known_are_not_read_again(project):
 
 def test_patterns_of_an_object_store():
     assert translated("/a*.c[s5]v").replace("\\", "") == "/a[^/]*.c[s5]v"
+
+
+@pytest.mark.parametrize(
+    ("path", "left_out"),
+    [
+        ("data", "; 2 files and 1 folder whose names begin with _ or . are left out"),
+        ("data/*.csv", "; 1 file whose name begins with _ or . is left out"),
+        ("data/a.csv", ""),
+    ],
+)
+def test_files_that_are_left_out_for_their_names_are_counted(project, path, left_out):
+    for name in ("a.csv", "_b.csv", ".c.csv", "_SUCCESS", ".a.csv.crc", "_date=1/d.csv"):
+        put(project, f"data/{name}")
+    assert Csv(path).new(look(project), NOTHING).told == f"1 new of 1 files{left_out}"
