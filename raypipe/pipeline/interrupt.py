@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Iterator
 
 from raypipe.core.errors import RaypipeError
+
+AGAIN_S = 4.0
+"""Between two times that it is raised in a thread: so long it may take to clean up, which ends the tasks that it has on a cluster."""
 
 
 class Ended(BaseException):
@@ -22,6 +26,7 @@ class Interrupt:
         self._lock = threading.Lock()
         self._thread: int | None = None
         self._forced = False
+        self._forced_at = float("-inf")
 
     def ask(self, reason: RaypipeError) -> None:
         """The work is to end with that error: at its next `check` or `wait`."""
@@ -42,8 +47,8 @@ class Interrupt:
     def force(self) -> None:
         """Raises Ended in the thread, where it is inside of `over`: at its next line of Python, wherever it is called from."""
         with self._lock:
-            if self._thread is not None:
-                self._forced = True
+            if self._thread is not None and time.monotonic() - self._forced_at >= AGAIN_S:
+                self._forced, self._forced_at = True, time.monotonic()
                 _raise_in(self._thread, Ended)
 
     def over(self) -> None:
@@ -57,7 +62,7 @@ class Interrupt:
         if self.reason is not None:
             raise self.reason
         with self._lock:
-            self._thread = threading.get_ident()
+            self._thread, self._forced, self._forced_at = threading.get_ident(), False, float("-inf")
         try:
             try:
                 yield

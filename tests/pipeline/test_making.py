@@ -143,8 +143,14 @@ from pathlib import Path
 import pyarrow as pa
 
 def rows() -> pa.Table:
-    Path("{folder}/pid").write_text(str(__import__("os").getpid()))
-    time.sleep(120)
+    with Path("{folder}/begun").open("a") as stream:
+        stream.write("begins ")
+    until = time.monotonic() + 120
+    while time.monotonic() < until:
+        try:
+            time.sleep(1)
+        except BaseException:  # as deaf as compiled code
+            pass
     return pa.table({{"a": [1]}})
 
 def where(n: int = 0) -> pa.Table:
@@ -154,13 +160,21 @@ def where(n: int = 0) -> pa.Table:
 """
 
 
-def test_a_step_whose_ray_task_hangs_is_ended(project, ray_cluster: None):
+def test_a_step_whose_ray_task_hangs_is_ended_and_its_retry_has_the_cpus(project, ray_cluster: None):
+    import ray
+
+    from raypipe.core.cluster import Local
+
     (project.folder / "hangs.py").write_text(HANGS.format(folder=project.folder))
     from hangs import rows  # type: ignore[import-not-found]
 
-    result = project.run({"a": rows}, {"a": {"timeout": "6s"}})
-    assert "longer than its timeout of 6s" in result.error
-    assert (project.folder / "pid").exists()
+    result = project.run({"a": rows}, {"a": {"timeout": "5s", "retries": 1, "backoff": 0, "cpus": 4}}, cluster=Local(num_cpus=4))
+    assert "longer than its timeout of 5s" in result.error
+    assert (project.folder / "begun").read_text() == "begins begins "
+    until = time.monotonic() + 5  # Ray's own count of what is free comes late
+    while ray.available_resources().get("CPU") != 4 and time.monotonic() < until:
+        time.sleep(0.1)
+    assert ray.available_resources()["CPU"] == 4
 
 
 def test_a_steps_resources_reach_its_tasks(project, ray_cluster: None):
