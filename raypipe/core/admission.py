@@ -1,6 +1,7 @@
 """Who may take how much of a machine or a cluster at once: claims of runs on this machine, in the order in which they came.
 
-A claim is a file that its process holds locked: the kernel lets go of it when the process ends, however it ends.
+A claim is a file that its process holds locked: the kernel lets go of it when the process ends, however it ends. Each user has claims of
+their own, in files that no other can open: nobody else's lock makes a run wait, and nobody else's runs are counted.
 """
 
 from __future__ import annotations
@@ -10,15 +11,20 @@ import fcntl
 import json
 import os
 import re
+import stat
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from raypipe.core.errors import ConfigError, Problem, TimedOut
 
 POLL_S = 0.1
+TURN_S = 30.0
+"""Looking at the claims takes a millisecond: who holds them for so long is stopped."""
+ROUNDING = 1e-6
+"""Shares such as 0.1 GPUs add up to a little more than one."""
 
 Amounts = Mapping[str, float]
 """Resource -> how much, by Ray's names: CPU, GPU, memory (bytes), and what a cluster names itself."""
@@ -42,7 +48,10 @@ class Admission:
     def __init__(self, place: str, totals: Amounts, folder: Path | None = None):
         name = re.sub(r"[^A-Za-z0-9.-]", "_", place)
         self.place, self.totals = place, totals
-        self.folder = (folder or Path(tempfile.gettempdir()) / f"raypipe-{os.getuid()}") / "admission" / name
+        # Not XDG_RUNTIME_DIR: a run of cron's has none, and would not see the others.
+        own = Path(os.environ.get("RAYPIPE_RUNTIME") or Path(tempfile.gettempdir()) / f"raypipe-{os.getuid()}")
+        self._root = folder or own
+        self.folder = self._root / "admission" / name
 
     def refuse(self, where: str, needs: Amounts) -> None:
         """ConfigError where that much is never there."""
@@ -63,9 +72,9 @@ class Admission:
         if not needs:
             yield
             return
-        path, descriptor = self._enter(who, needs)
+        mine, path, descriptor = self._enter(who, needs)
         try:
-            self._wait(path, descriptor, needs, deadline_s, pause, tell)
+            self._wait(mine, path, descriptor, deadline_s, pause, tell)
             yield
         finally:
             path.unlink(missing_ok=True)
@@ -78,21 +87,21 @@ class Admission:
 
     def _wait(
         self,
+        mine: Claim,
         path: Path,
         descriptor: int,
-        needs: Amounts,
         deadline_s: float | None,
         pause: Callable[[float], None],
         tell: Callable[[str], None],
     ) -> None:
-        began, told = time.monotonic(), False
+        began, told, needs = time.monotonic(), False, mine.amounts
         while True:
             with self._turn():
                 others = [claim for other, claim in self._claims() if other != path.name]
-                mine = next(claim for other, claim in self._claims() if other == path.name)
                 before = [c for c in others if c.holds or (c.since, c.who) < (mine.since, mine.who)]
-                if all(sum(c.amounts.get(n, 0.0) for c in before) + amount <= self.totals.get(n, 0.0) for n, amount in needs.items()):
-                    _write(descriptor, Claim(mine.who, needs, True, mine.since, mine.pid))
+                taken = {n: sum(c.amounts.get(n, 0.0) for c in before) for n in needs}
+                if all(taken[n] + amount <= self.totals.get(n, 0.0) + ROUNDING for n, amount in needs.items()):
+                    _write(descriptor, replace(mine, holds=True))
                     return
             text = f"waits for {', '.join(_said(n, a) for n, a in needs.items())} of {self.place}: {_holders(before)}"
             if deadline_s is not None and time.monotonic() - began > deadline_s:
@@ -102,13 +111,19 @@ class Admission:
                 told = True
             pause(POLL_S)
 
-    def _enter(self, who: str, needs: Amounts) -> tuple[Path, int]:
+    def _enter(self, who: str, needs: Amounts) -> tuple[Claim, Path, int]:
+        claim = Claim(who, needs, False, time.time(), os.getpid())
         with self._turn():
             path = self.folder / f"{time.time_ns():020d}-{os.getpid()}-{os.urandom(3).hex()}"
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _write(descriptor, Claim(who, needs, False, time.time(), os.getpid()))
-        return path, descriptor
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                _write(descriptor, claim)
+            except BaseException:
+                path.unlink(missing_ok=True)
+                os.close(descriptor)
+                raise
+        return claim, path, descriptor
 
     def _claims(self) -> list[tuple[str, Claim]]:
         """Files that nobody holds locked are of the dead, and go."""
@@ -119,15 +134,46 @@ class Admission:
                     fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     path.unlink(missing_ok=True)
                 except BlockingIOError:
-                    found.append((path.name, Claim(**json.loads(stream.read()))))
+                    with contextlib.suppress(ValueError, TypeError):  # a full disk took a part of it
+                        found.append((path.name, Claim(**json.loads(stream.read()))))
         return found
 
     @contextlib.contextmanager
     def _turn(self) -> Iterator[None]:
+        try:
+            self._make_folder()
+            descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
+            try:
+                self._take(descriptor)
+                yield
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            what = f"claims on {self.place} cannot be kept: {(error.strerror or str(error)).lower()}"
+            raise ConfigError([Problem(str(self.folder), f"{what}. Set RAYPIPE_RUNTIME to a folder that is yours alone.")]) from error
+
+    def _make_folder(self) -> None:
+        """Refused where somebody else could have made it, or may enter it: a lock of theirs would stop every run."""
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found = self._root.lstat()
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.getuid() or found.st_mode & 0o022:
+            raise PermissionError(0, f"{self._root} belongs to another user, or others may write to it")
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with (self.folder / "lock").open("a") as stream:
-            fcntl.flock(stream, fcntl.LOCK_EX)
-            yield
+
+    def _take(self, descriptor: int) -> None:
+        until = time.monotonic() + TURN_S
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    holder = os.pread(descriptor, 20, 0).decode(errors="replace").strip()
+                    what = f"process {holder or 'unknown'} has held {self.folder}/lock for {TURN_S:g} s"
+                    raise TimedOut(f"{what}. If it is stopped (Ctrl-Z), continue it (kill -CONT) or end it.") from None
+                time.sleep(0.002)
+            else:
+                os.pwrite(descriptor, f"{os.getpid():<20}".encode(), 0)
+                return
 
 
 def _write(descriptor: int, claim: Claim) -> None:
@@ -140,9 +186,18 @@ def _holders(claims: list[Claim]) -> str:
     if not claims:
         return "nobody holds any"
     return "; ".join(
-        f"{c.who} (process {c.pid}) {'holds' if c.holds else 'waits for'} {', '.join(_said(n, a) for n, a in c.amounts.items())}"
+        f"{c.who} ({_process(c.pid)}) {'holds' if c.holds else 'waits for'} {', '.join(_said(n, a) for n, a in c.amounts.items())}"
         for c in claims
     )
+
+
+def _process(pid: int) -> str:
+    """With what to do where it is stopped: it holds on then until somebody does."""
+    try:
+        is_stopped = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        is_stopped = False
+    return f"process {pid}, which is stopped: continue it with kill -CONT {pid}, or end it" if is_stopped else f"process {pid}"
 
 
 def _said(name: str, amount: float) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -80,3 +83,63 @@ def test_another_process_counts_as_long_as_it_lives(tmp_path: Path):
         other.kill()
     with admission.admitted("mine", {"CPU": 1.0}, 0, time.sleep, quiet):
         assert [c.who for c in admission.claims()] == ["mine"]
+
+
+def test_who_holds_it_and_is_stopped_is_named_with_what_to_do(tmp_path: Path):
+    admission = Admission("here", {"CPU": 1.0}, tmp_path)
+    with subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path)], stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "holds\n"
+        other.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, other.pid, os.WSTOPPED | os.WNOWAIT)
+        try:
+            expected = rf"other \(process {other.pid}, which is stopped: continue it with kill -CONT {other.pid}, or end it\) holds 1 CPU"
+            with pytest.raises(TimedOut, match=expected), admission.admitted("mine", {"CPU": 1.0}, 0.1, time.sleep, quiet):
+                pass
+        finally:
+            other.kill()
+
+
+def test_who_is_stopped_while_it_looks_at_the_claims_keeps_nobody_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr("raypipe.core.admission.TURN_S", 0.2)
+    admission = Admission("here", {"CPU": 1.0}, tmp_path)
+    assert admission.claims() == []
+    with (admission.folder / "lock").open("r+") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        with pytest.raises(TimedOut, match=rf"process {os.getpid()} has held .*/lock for 0.2 s\. If it is stopped \(Ctrl-Z\)"):
+            admission.claims()
+
+
+def test_a_folder_that_others_may_write_to_or_that_cannot_be_made_is_refused(tmp_path: Path):
+    for folder, words in ((tmp_path / "open", "others may write to it"), (tmp_path / "file", "not a directory|file exists")):
+        folder.mkdir() if folder.name == "open" else folder.write_text("")
+        folder.chmod(0o777)
+        admission = Admission("here", {"CPU": 1.0}, folder)
+        with pytest.raises(ConfigError, match=rf"(?s)claims on here cannot be kept: .*({words})\. Set RAYPIPE_RUNTIME"):
+            admission.claims()
+
+
+def test_a_claim_whose_file_was_cleaned_away_or_cut_short_stops_nobody(tmp_path: Path):
+    admission = Admission("here", {"CPU": 1.0}, tmp_path)
+    with admission.admitted("a", {"CPU": 0.5}, 1, time.sleep, quiet):
+        (path,) = admission.folder.glob("[0-9]*")
+        path.write_bytes(b"{")
+        assert admission.claims() == []
+
+    def clean(seconds: float) -> None:
+        for path in admission.folder.glob("[0-9]*"):
+            path.unlink()
+
+    with (
+        admission.admitted("a", {"CPU": 1.0}, 1, time.sleep, quiet),
+        admission.admitted("b", {"CPU": 1.0}, 1, clean, quiet),
+    ):
+        pass
+
+
+def test_shares_that_add_up_to_one_fit(tmp_path: Path):
+    admission = Admission("here", {"GPU": 1.0}, tmp_path)
+    with contextlib.ExitStack() as stack:
+        for name, share in zip("abcd", (0.1, 0.1, 0.1, 0.7), strict=True):
+            stack.enter_context(admission.admitted(name, {"GPU": share}, 0, time.sleep, quiet))
+        assert len(admission.claims()) == 4
