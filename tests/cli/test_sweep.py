@@ -1,6 +1,9 @@
 """A sweep as a person sees it: what points share, what is told of them, and what the best one does."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -165,3 +168,42 @@ def test_a_dry_run_of_halving_names_its_rungs(churn: Path, capsys: pytest.Captur
     words = ["model=booster", "train.epochs=5", "model.num_leaves=range(2,11)"]
     assert main(["sweep", "--dry-run", "cluster=debug", "--scheduler", "halving", *words]) == 0
     assert "rungs: 9 of 1 epoch, then 3 of 3 epochs, then 1 of 5 epochs" in capsys.readouterr().out
+
+
+def test_killed_and_run_again_it_goes_on(churn: Path, capsys: pytest.CaptureFixture[str]):
+    points = "model.num_leaves=range(2,14)"
+    process = subprocess.Popen(
+        [sys.executable, "-m", "raypipe", "sweep", *BOOSTER, points], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    assert process.stdout is not None
+    ended = 0
+    for line in process.stdout:
+        ended += " DONE " in line
+        if ended == 3:
+            process.send_signal(signal.SIGKILL)
+            break
+    process.communicate()
+    before = made(churn)["train"]
+    assert 3 <= before < 12
+    told = sweep(capsys, points)
+    assert Counter(trial["state"] for trial in told["trials"]) == {"HIT": before, "DONE": 12 - before}
+    assert made(churn)["train"] == 12
+    assert made(churn)["register"] == 1
+
+
+COUNTED = """
+import raypipe.pipeline.connection as connection
+from raypipe.cli.main import main
+
+real, calls = connection.connect, []
+connection.connect = lambda *given: (calls.append(given), real(*given))[1]
+code = main(["sweep", "cluster=local", "model=booster", "train.epochs=1", "split.validation=0.25,0.3,0.35"])
+print("exit code", code, "and Ray started", len(calls))
+"""
+
+
+@pytest.mark.e2e
+def test_ray_is_started_once_for_all_points(churn: Path):
+    done = subprocess.run([sys.executable, "-c", COUNTED], capture_output=True, text=True, timeout=300)
+    assert "exit code 0 and Ray started 1" in done.stdout, done.stdout + done.stderr
+    assert done.stdout.count(" DONE ") == 2 * 3
