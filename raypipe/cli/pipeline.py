@@ -43,6 +43,7 @@ def open_pipeline(options: argparse.Namespace) -> Opened:
     place = find_project(folder, Path.cwd())
     search = (place.path,)
     pipeline = assemble(composed.values, search)
+    pipeline.overrides = options.overrides
     cluster, tracker = (component(composed.values[k], search) for k in ("cluster", "tracker"))
     return Opened(composed, pipeline, open_scene(sample=options.sample, place=place), cluster, tracker)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +43,8 @@ class Pipeline:
     nodes: Mapping[str, Node]
     execution: Mapping[str, Execution]
     """How steps are carried out, of those that say it: no part of the value."""
+    overrides: Sequence[str] = ()
+    """What of a command line changed the config that it was composed from: no part of the value."""
     project_path: Path | None
     """The project's folder where it was given: no part of the value."""
 

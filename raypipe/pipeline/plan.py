@@ -17,6 +17,7 @@ from raypipe.core.step import Look, Standing
 from raypipe.core.store import Store
 from raypipe.pipeline import fingerprint as prints
 from raypipe.pipeline.build import build_step, defines
+from raypipe.pipeline.cause import cause
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
 from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.edge import edges_of
@@ -24,7 +25,6 @@ from raypipe.pipeline.execution import AS_IT_COMES, Execution
 from raypipe.pipeline.fingerprint import without
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Node, Pipeline
-from raypipe.pipeline.why import difference
 
 State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED", "FAILED"]
 """FAILED only in a run: a step whose failure stops nothing but what reads it."""
@@ -202,7 +202,7 @@ class _Prospect:
         if again := self._again():
             return PlannedStep(self.name, "RUN", again)
         nearest = self.scene.ledger.nearest(self.pipeline.name, self.name)
-        reason = difference(without(nearest[1], self.execution.ignored) if nearest else None, own, self.node.refs)
+        reason = self._cause(nearest, without(nearest[1], self.execution.ignored) if nearest else None, own)
         if reason:
             return PlannedStep(self.name, "RUN", reason)
         return PlannedStep(self.name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
@@ -232,6 +232,9 @@ class _Prospect:
         state: State = "RUN" if standing.state == "lost" else "HIT"
         return PlannedStep(self.name, state, standing.why, found, document, standing)
 
+    def _cause(self, nearest: tuple[Artifact, Json] | None, before: Json, now: dict[str, Json]) -> str:
+        return cause(nearest, before, now, self.node, self.pipeline.overrides, self.scene.ledger, self.scene.search)
+
     def _again(self) -> str:
         """Why it is made anew, though it may be there."""
         if self.chosen.called == self.name:
@@ -260,7 +263,7 @@ class _Prospect:
             if point:
                 return PlannedStep(self.name, "RESUME", point, None, document)
         nearest = look.ledger.nearest(self.pipeline.name, self.name)
-        why = difference(nearest[1] if nearest else None, document, self.node.refs) or "made before, but its record was replaced"
+        why = self._cause(nearest, nearest[1] if nearest else None, document) or "made before, but its record was replaced"
         if nearest and defines(self.node, "foresees", self.scene.search):
             why = "; ".join(filter(None, (why, build_step(self.node, self.scene.search).foresees(look, **inputs))))
         return PlannedStep(self.name, "RUN", why, None, document)

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from raypipe.core.artifact import Json
 
 
-def difference(before: Mapping[str, Json] | None, now: Mapping[str, Json], sources: Mapping[str, str | None]) -> str:
+def difference(
+    before: Mapping[str, Json] | None,
+    now: Mapping[str, Json],
+    sources: Mapping[str, str | None],
+    override: Callable[[str], str] = lambda setting: "",
+    line: Callable[[str], str] = lambda code: "",
+) -> str:
     """One line that names every setting, line of code, library and input that changed; `sources` maps an edge to its step.
+    `override` and `line` say more of a setting and of a part of the code.
 
     Only what `now` holds is compared: a document without `inputs` compares the step's own part. Empty where nothing differs.
     """
     if before is None:
         return "never made"
     parts = [
-        *_settings(before.get("settings"), now.get("settings"), ""),
-        *(f"{_short(name)} {verb}" for name, verb in _changed(before.get("code", {}), now.get("code", {}))),
+        *(f"{text}{override(at)}" for at, text in _settings(before.get("settings"), now.get("settings"), "")),
+        *(
+            f"{_short(name)} {verb}{line(name) if verb == 'changed' else ''}"
+            for name, verb in _changed(before.get("code", {}), now.get("code", {}))
+        ),
         *(f"{name} {a} -> {b}" for name, a, b in _both(before.get("versions", {}), now.get("versions", {}))),
         *(f"raypipe's {_short(name)} is of a new revision" for name, _, _ in _both(before.get("revisions", {}), now.get("revisions", {}))),
     ]
@@ -31,20 +41,23 @@ def difference(before: Mapping[str, Json] | None, now: Mapping[str, Json], sourc
     return "; ".join(parts)
 
 
-def _settings(before: Json, now: Json, where: str) -> list[str]:
+def _settings(before: Json, now: Json, where: str) -> list[tuple[str, str]]:
+    """Each setting with what it was and is."""
     if before == now:
         return []
     if isinstance(before, dict) and isinstance(now, dict) and before.get("_target_") == now.get("_target_"):
         keys = dict.fromkeys([*before, *now])
-        return [line for k in keys for line in _settings(before.get(k), now.get(k), f"{where}.{k}" if where else k)]
-    return [f"{where or 'settings'} {_say(before)} -> {_say(now)}"]
+        return [told for k in keys for told in _settings(before.get(k), now.get(k), f"{where}.{k}" if where else k)]
+    return [(where, f"{where or 'settings'} {_say(before)} -> {_say(now)}")]
 
 
 def _observed(before: Json, now: Json) -> list[str]:
     if before == now:
         return []
     if isinstance(before, dict) and isinstance(now, dict):
-        return [f"{k} {_say(before.get(k))} -> {_say(now.get(k))}" for k in dict.fromkeys([*before, *now]) if before.get(k) != now.get(k)]
+        changed = _values(before, now)
+        told = [one for one in changed if not _is_digest(one[1])] or changed
+        return [f"{k} {_say(a)} -> {_say(b)}" for k, a, b in told]
     return [f"{_say(before)} -> {_say(now)}"]
 
 
@@ -60,6 +73,11 @@ def _values(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[s
 def _both(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[str, Json, Json]]:
     """Those on both sides: what only one side has came or went with a setting or a line of code that is told already."""
     return [(k, a, b) for k, a, b in _values(before, now) if a is not None and b is not None]
+
+
+def _is_digest(value: Json) -> bool:
+    """It tells a person nothing, where anything else does."""
+    return isinstance(value, str) and len(value) >= 32 and not value.strip("0123456789abcdef")
 
 
 def _say(value: Json) -> str:

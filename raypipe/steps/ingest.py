@@ -102,6 +102,14 @@ class Ingest:
 
         return ahead(look, self.source, self.contract, self.table_of(look), limit)
 
+    def foresees(self, look: Look) -> str:
+        """The files by their names, where the source has files and only some are new."""
+        if not hasattr(self.source, "suffixes"):
+            return ""
+        new = self.ahead(look)
+        parts = {"new": [p.name for p in new.pieces], "changed": [p.name for p in new.changed], "gone": list(new.gone)}
+        return "; ".join(f"{what}: {_some(names)}" for what, names in parts.items() if names)
+
     def is_news(self, new: New) -> bool:
         """Whether there is anything to take, or to refuse."""
         return bool(new.pieces or (new.changed and self.changed != "ignore") or (new.gone and self.gone != "keep"))
@@ -131,3 +139,12 @@ class Ingest:
         """The name of the table; of a sample it is another one."""
         name = self.table or f"{look.pipeline}.{look.step}"
         return name if look.sample >= 1 else f"{name}~{look.sample:g}"
+
+
+NUM_NAMED = 3
+
+
+def _some(names: list[str]) -> str:
+    """The first few, and how many more there are."""
+    more = f" and {len(names) - NUM_NAMED:,} more" if len(names) > NUM_NAMED else ""
+    return f"{', '.join(names[:NUM_NAMED])}{more}"
