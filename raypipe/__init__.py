@@ -11,6 +11,8 @@ _EXPORTS = {
     "check": "raypipe.pipeline.check",
     "plan": "raypipe.pipeline.plan",
     "run": "raypipe.pipeline.run",
+    "sweep": "raypipe.loop.sweep",
+    "Sweep": "raypipe.config.sweep",
     # sources and what is said of their rows
     "Parquet": "raypipe.data.source.parquet",
     "Csv": "raypipe.data.source.csv",

@@ -15,6 +15,8 @@ WIDTH, HEIGHT = 460, 300
 LEFT, RIGHT, TOP, BOTTOM = 64, 16, 30, 46
 NUM_TICKS = 5
 LONGEST = 14
+SIDE_BY_SIDE = 8
+"""So many values have each a place of its own."""
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1f2430; --dim: #6b7280; --line: #e5e7eb; --page: #fff }
@@ -25,7 +27,7 @@ STYLE = """
 body { font: 14px/1.45 system-ui, sans-serif; color: var(--ink); background: var(--page) }
 body { margin: 2rem auto; max-width: 1000px; padding: 0 1rem }
 h1 { font-size: 1.3rem; margin: 0 } p { color: var(--dim); margin: .2rem 0 1rem }
-.plots { display: flex; flex-wrap: wrap; gap: 1rem } svg { flex: 0 1 460px; max-width: 100%; height: auto }
+.plots { display: flex; flex-wrap: wrap; gap: 1rem } .plots svg { flex: 0 1 460px; max-width: 100%; height: auto }
 svg text { font: 11px system-ui, sans-serif; fill: var(--dim) } svg .title { font-size: 13px; fill: var(--ink); font-weight: 600 }
 .grid { stroke: var(--line) } .dot { fill: var(--dot); fill-opacity: .75 } .stopped { fill: none; stroke: var(--dot); stroke-width: 1.5 }
 .best { fill: var(--best) } .bad { stroke: var(--bad); stroke-width: 1.5 }
@@ -105,13 +107,15 @@ def _mark(trial: Trial, result: SweepResult, x: float, up: _Up) -> str:
 
 
 class _Across:
-    """Values from left to right: numbers in proportion, by their logarithm where they span much; other values side by side."""
+    """Values from left to right: side by side where they are few or no numbers, else in proportion, or in that of their logarithms."""
 
     def __init__(self, values: Sequence[str]):
         self.values = list(dict.fromkeys(values))
         numbers = [_as_number(value) for value in self.values]
-        self.numbers = [n for n in numbers if n is not None] if None not in numbers and len(set(numbers)) > 1 else []
-        self.is_log = bool(self.numbers) and min(self.numbers) > 0 and max(self.numbers) / min(self.numbers) >= 50
+        if None not in numbers:
+            self.values.sort(key=float)
+        self.numbers = [n for n in numbers if n is not None] if None not in numbers and len(numbers) > SIDE_BY_SIDE else []
+        self.is_log = bool(self.numbers) and min(self.numbers) > 0 and max(self.numbers) / min(self.numbers) >= 20
 
     def place(self, value: str) -> float:
         if not self.numbers:
@@ -121,14 +125,22 @@ class _Across:
 
     @property
     def ticks(self) -> list[tuple[float, str]]:
-        """As many of the values as there is room for."""
-        shown = sorted(self.values, key=float) if self.numbers else self.values
+        """Round numbers, or as many of the values as there is room for."""
         found: list[tuple[float, str]] = []
-        for value in shown:
+        for value in map(_number, self._round()) if self.numbers else self.values:
             room = 7 * len(_short(value)) + 10
             if not found or self.place(value) - found[-1][0] >= room:
-                found.append((self.place(value), _number(float(value)) if self.numbers else value))
+                found.append((self.place(value), value))
         return found
+
+    def _round(self) -> list[float]:
+        low, high = min(self.numbers), max(self.numbers)
+        if self.is_log:
+            powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+            steps = [n * 10.0**power for power in powers for n in ((1, 2, 5) if len(powers) < 4 else (1,))]
+        else:
+            steps = _Up([low, high]).ticks
+        return [step for step in steps if low <= step <= high]
 
     def _scaled(self, value: float) -> float:
         return math.log(value) if self.is_log else value

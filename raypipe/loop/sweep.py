@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
@@ -16,7 +16,8 @@ from raypipe.loop.halving import num_kept, rungs, with_epochs
 from raypipe.loop.trial import Point, Trial, best_first, direction_of, figures_of, tried
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.driver import Options
-from raypipe.pipeline.plan import Scene
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.pipeline.run import RunResult, checked_plan, run, run_id
 
 NOBODY = 1
@@ -40,6 +41,17 @@ class SweepResult:
     def exit_code(self) -> int:
         """That of the best point's run: points that failed are told, and no more."""
         return self.result.exit_code if self.result is not None else NOBODY
+
+
+def sweep(pipelines: Mapping[str, Pipeline], how: Sweep | None = None, options: Options | None = None) -> SweepResult:
+    """Tries pipelines that go by a name each, and runs the best one whole. Raises ConfigError before anything starts."""
+    points = [Point(number, {"pipeline": name}, pipeline) for number, (name, pipeline) in enumerate(pipelines.items(), 1)]
+    if not points:
+        raise ConfigError([Problem("", "nothing is swept: give at least one pipeline.")])
+    scene = open_scene(points[0].pipeline.project_path)
+    sweeping = Sweeping(points, how or Sweep(), scene, options or Options(), lambda trial: None)
+    sweeping.check()
+    return sweeping.go()
 
 
 class Sweeping:
