@@ -56,7 +56,8 @@ def _about(ledger: Ledger, run: Run) -> list[str]:
 
 def _row(step: StepRecord, artifact: Artifact | None) -> tuple[str, ...]:
     cpu, _, peak, *_ = cost_texts(Cost(**step.cost)) if step.cost else ("", "", "")
-    rows = f"{step.rows:,}" if step.rows is not None else ""
+    num_rows = artifact.figures.get("num_rows") if step.rows is None and artifact else step.rows
+    rows = "" if num_rows is None else f"{num_rows:,}"
     made = f"{artifact.kind} {artifact.digest[:8]}" if artifact else ""
     return step.step, state_text(step.state), rows, f"{step.seconds or 0:.1f}s", cpu, peak, made, step.why.replace("[", "\\[")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections import Counter
+from dataclasses import replace
 
 from raypipe.core.errors import LedgerError, RaypipeError
 from raypipe.core.frame import trace
@@ -33,7 +34,7 @@ class Journal:
         self._writer: threading.Thread | None = None
 
     def add(self, step: str, kind: Kind, text: str, at: str = "", origin: str = "") -> None:
-        entry = Entry(self.run, step, at or now(), kind, masked(text), origin)
+        entry = Entry(self.run, step, at or now(), kind, text, origin)
         with self._lock:
             if len(self._waiting) < NUM_WAITING:
                 self._waiting.append(entry)
@@ -75,7 +76,8 @@ class Journal:
             if not entries:
                 return
             with contextlib.suppress(LedgerError):
-                self.ledger.log(entries)
+                texts = masked([entry.text for entry in entries])
+                self.ledger.log([replace(entry, text=text) for entry, text in zip(entries, texts, strict=True)])
                 with self._lock:
                     del self._waiting[: len(entries)]
 
