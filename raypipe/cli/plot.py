@@ -50,6 +50,9 @@ def write(path: Path, result: SweepResult) -> None:
 def _page(result: SweepResult) -> str:
     best = f"best: {result.best.point}" if result.best else "no point has the figure"
     counts = f"{len(result.trials)} points, compared by {result.by} ({result.direction}); {best}"
+    states = {trial.state for trial in result.trials}
+    counts += "; hollow: stopped early" if "STOPPED" in states else ""
+    counts += "; \N{MULTIPLICATION X}: failed" if "FAILED" in states else ""
     plots = "\n".join(_panel(result, key) for key in _keys(result))
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>Sweep {result.id}</title>
