@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
+from raypipe.cli.clusters import add as add_cluster_verbs
 from raypipe.core.errors import ConfigError, RaypipeError, nearest
 
 CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
@@ -126,6 +127,14 @@ OPTIONS = (
     "--idle",
     "--num-cpus",
     "--jobs-port",
+    "--env",
+    "--pass-env",
+    "--max-mb",
+    "--wait",
+    "--status",
+    "--logs",
+    "--cancel",
+    "--base",
 )
 
 
@@ -149,7 +158,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     _database_verbs(verbs, words)
     _table_verbs(verbs, words)
     _model_verbs(verbs)
-    _cluster_verb(verbs, words)
+    add_cluster_verbs(verbs, words, _verb, _config)
     new = _verb(verbs, "init", "new", "init", "make a new project's folder that runs as it is")
     new.add_argument("folder", help="the folder to make; its name is the project's")
     return parser
@@ -349,19 +358,6 @@ def _model_verbs(verbs: argparse._SubParsersAction) -> None:
     reproduce.add_argument("--keep", metavar="FOLDER", help="a folder that is new, for its ledger, store and code (default: none is kept)")
     bound = "share by which figures may differ where bytes need not be the same (default: 0.01)"
     reproduce.add_argument("--within", type=float, default=0.01, metavar="SHARE", help=bound)
-
-
-def _cluster_verb(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:
-    cluster = _verb(verbs, "cluster", "cluster", "status", "the warm local head that runs attach to: up, down, status")
-    if "cluster" not in words:
-        return
-    of = cluster.add_subparsers(metavar="WHAT")
-    up = _verb(of, "up", "cluster", "up", "start it on loopback, behind a token; it ends by itself when nobody uses it")
-    up.add_argument("--idle", default="30m", metavar="TIME", help="end it when nobody has used it for so long, e.g. 90s, 8h (default: 30m)")
-    up.add_argument("--num-cpus", type=int, help="logical CPUs (default: the machine's, but at least four)")
-    up.add_argument("--jobs-port", type=int, default=8265, help="port of the Jobs API and the dashboard; the next free one (default: 8265)")
-    _verb(of, "down", "cluster", "down", "end it, and nothing else")
-    _verb(of, "status", "cluster", "status", "its address, versions and resources, who uses it, and for how long nobody has")
 
 
 def _verb(verbs: argparse._SubParsersAction, name: str, module: str, function: str, text: str, more: str = "") -> argparse.ArgumentParser:

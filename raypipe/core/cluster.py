@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
+import socket
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -114,7 +116,7 @@ def hold(cluster: Local, jobs_port: int) -> Iterator[Session]:
     _quieten()
     extra = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": jobs_port, "namespace": "raypipe-head"}
     try:
-        with _loopback():
+        with _loopback(), _free_agent_port():
             ray.init(address="local", num_cpus=_num_cpus(cluster), object_store_memory=cluster.object_store_bytes, **extra, **QUIET)
         yield _session(True)
     finally:
@@ -311,8 +313,6 @@ def _attach(address: str, project_path: Path) -> None:
 
 def _answers(address: str) -> None:
     """Asked before Ray is: it ends the whole process where nothing listens at the address."""
-    import socket
-
     host, _, port = address.rpartition(":")
     if not port.isdigit():
         return
@@ -352,6 +352,22 @@ def _loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = constant
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
+
+
+@contextlib.contextmanager
+def _free_agent_port() -> Iterator[None]:
+    """The agent that starts jobs listens on one fixed port, which any other Ray of this machine may have; no job starts then."""
+    import ray._private.parameter
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    private: Any = ray._private.parameter
+    before = private.RayParams
+    private.RayParams = functools.partial(before, dashboard_agent_listen_port=port)
+    try:
+        yield
+    finally:
+        private.RayParams = before
 
 
 def _is_loopback(address: str) -> bool:
