@@ -100,6 +100,13 @@ def unheard() -> Iterator[None]:
         _current.reset(before)
 
 
+def renew() -> None:
+    """Listens again where the process's streams were replaced meanwhile, as a live display in the terminal does as it starts and stops."""
+    with _lock:
+        if _installs and not isinstance(sys.stdout, _Tee):
+            sys.stdout, sys.stderr = _over(sys.stdout, "out"), _over(sys.stderr, "err")
+
+
 def now() -> str:
     return datetime.now(UTC).isoformat(timespec="milliseconds")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict, replace
@@ -9,10 +10,10 @@ from typing import Any
 
 from raypipe.core.artifact import Artifact
 from raypipe.core.cluster import Debug
-from raypipe.core.errors import Interrupted, RaypipeError
+from raypipe.core.errors import Interrupted, LedgerError, RaypipeError
 from raypipe.core.ledger import StepRecord
 from raypipe.core.logs import Kind
-from raypipe.core.output import unheard
+from raypipe.core.output import renew, unheard
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.crew import Crew, Ended
 from raypipe.pipeline.execution import CONTINUE, STOP, Execution
@@ -136,13 +137,15 @@ class Driver:
     def _release(self, making: Making) -> None:
         """Of a thread that does not end: what it makes is not published any more, and another may make the step."""
         if making.lease is not None:
-            self.scene.ledger.release(making.lease)
+            with contextlib.suppress(LedgerError):  # it has its own time to live, and what ended the step is what is to be told
+                self.scene.ledger.release(making.lease)
 
     def _tell(self, event: StepEvent) -> None:
         if kind := KINDS.get(event.what):
             self._journal.add(event.step, kind, event.why)
         with self._telling, unheard():
             self.options.on_event(event)
+        renew()
 
     def _progress(self, step: str, text: str) -> None:
         self._tell(StepEvent(step, "progress", "FAILED", text))

@@ -6,6 +6,7 @@ import logging
 import pickle
 import sys
 import threading
+from collections.abc import Callable
 
 from raypipe.core import output
 from raypipe.core.output import Line, Lines, heard, unheard
@@ -59,6 +60,31 @@ def test_a_handler_made_in_one_block_is_heard_in_the_next():
         logger.warning("late")
     logger.removeHandler(handler)
     assert (texts(first), texts(second)) == (["early"], ["late"])
+
+
+def test_a_live_display_comes_and_goes(capsys):
+    from rich.console import Console
+
+    console = Console(force_terminal=True, width=80)
+    lines = Lines()
+
+    def shown(*steps: Callable[[], None]) -> None:
+        with unheard():
+            for step in steps:
+                step()
+        output.renew()
+
+    status = console.status("busy")
+    with heard(lines):
+        print("before")
+        shown(status.start)
+        print("while")
+        shown(status.stop, status.start)
+        print("again")
+        shown(status.stop)
+        print("after")
+    assert texts(lines) == ["before", "while", "again", "after"]
+    assert "again" in capsys.readouterr().out
 
 
 def test_the_middle_of_much_is_cut_and_counted_and_long_lines_too():
