@@ -109,6 +109,8 @@ def gc(options: argparse.Namespace) -> int:
     print(f"{len(done.deleted):,} files of {size_text(sizes['deleted'])} {verb}")
     after = f"deleted after {options.grace_hours:g} hours on it"
     print(f"{len(done.listed):,} files of {size_text(sizes['listed'])} on the list: nothing names them, {after}")
+    if done.num_refused:
+        print(f"{done.num_refused:,} files in refused/ hold rows that a contract refused, to be looked at: listed after 30 days")
     if done.num_unknown:
         print(f"{done.num_unknown:,} files in the store are not this ledger's: left alone")
     for garbage in (*done.deleted, *done.listed) if options.dry_run else ():

@@ -99,11 +99,15 @@ def _columns(name: str, schema: pa.Schema) -> tuple[pa.Schema, list[str]]:
 
 
 def _register(connection: DuckDBPyConnection, name: str, store: Store, queried: Queried, columns: pa.Schema) -> None:
-    """A view of that name: files as they are by Arrow's dataset, the others as rows in memory."""
+    """A view of that name: files as they are, read as the SELECT needs them, the others as rows in memory."""
     plain = [f for f in queried.fragments if _is_plain(f)]
     parts: dict[str, Any] = {"rows": _rows(store, [f for f in queried.fragments if not _is_plain(f)], columns)}
     if plain:
-        parts["files"] = _dataset(store, plain, columns)
+        from raypipe.data.scan import Fragments
+
+        for fragment in plain:
+            verify_footer(store, fragment)
+        parts["files"] = Fragments(store, plain, columns)
     reads = []
     for kind, part in parts.items():
         view = f"{name}/{kind}"
@@ -125,18 +129,6 @@ def _is_plain(fragment: Fragment) -> bool:
 def _rows(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> pa.Table:
     read = [read_fragment(store, fragment, columns.names).cast(columns) for fragment in fragments]
     return pa.concat_tables([columns.empty_table(), *read])
-
-
-def _dataset(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> Any:
-    import pyarrow.dataset as ds
-
-    for fragment in fragments:
-        verify_footer(store, fragment)
-    found = [store.filesystem(fragment.path) for fragment in fragments]
-    filesystem, paths = found[0][0], [path for _, path in found]
-    options: Any = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    # As they are written, so that a dictionary is not taken for text that a filter could be pushed into.
-    return ds.dataset(paths, schema=columns, filesystem=filesystem, format=ds.ParquetFileFormat(default_fragment_scan_options=options))
 
 
 def _first_line(error: Exception) -> str:

@@ -237,6 +237,23 @@ def test_a_bit_flipped_anywhere_is_found_or_of_no_account(written: tuple[Store, 
     assert found["told"] > found["equal"]
 
 
+@pytest.mark.parametrize("text", ["select count(i) from t", "select count(*) from t", "select count(b) from t where i >= 0"])
+def test_sql_over_one_column_tells_of_pages_that_pass_for_another_kind(written: tuple[Store, Fragment, pa.Table], text: str):
+    """A damaged kind of page made Arrow's own scan leave its rows out: of 2,500 values none was counted."""
+    store, fragment, rows = written
+    good = store.read(fragment.path)
+    groups = pq.read_metadata(pa.BufferReader(good))
+    # A header begins with its first field, an integer: the page's kind, of which the first bit beside the sign makes a page of an index.
+    for group in range(groups.num_row_groups):
+        place = groups.row_group(group).column(0).data_page_offset + 1
+        bad = good[:place] + bytes([good[place] ^ 2]) + good[place + 1 :]
+        store.local("bad.parquet").write_bytes(bad)
+        with pytest.raises(StoreError, match=r"bad\.parquet: cannot be read back as it was written"):
+            query.select(store, text, lambda name: query.Queried(rows.schema, [replace(fragment, path="bad.parquet")]))
+    found, _ = query.select(store, text, lambda name: query.Queried(rows.schema, [fragment]))
+    assert found.column(0).to_pylist() == [2_500]
+
+
 def plain(rows: pa.Table) -> pa.Table:
     """Dictionaries that differ in their order are no other values."""
     return rows.set_column(3, "d", rows["d"].cast(pa.string()))

@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
 GRACE_S = 24 * 3600.0
 """How long a file is on the list before it is deleted: well above the time to live of any lease."""
-CHECKPOINTS = timedelta(days=30)
-"""A training that was killed may go on from its checkpoints for so long."""
+PASSING = timedelta(days=30)
+"""So long a training that was killed may go on from its checkpoints, and a person may look at the rows that a contract refused."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +52,8 @@ class Collected:
     """On the list, and not deleted yet."""
     num_unknown: int
     """Files in the store that are not this ledger's."""
+    num_refused: int = 0
+    """Files of rows that a contract refused, kept for a person to look at, and not on the list yet."""
 
 
 def gc(ledger: Ledger, store: Store, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Collected:
@@ -75,7 +77,7 @@ def gc(ledger: Ledger, store: Store, *, grace_s: float = GRACE_S, dry_run: bool 
                 ledger.note(connection, "collected", {"files": len(deleted), "bytes": sum(g.size for g in deleted)})
     for garbage in () if dry_run else deleted:
         store.remove(garbage.path)
-    return Collected(deleted, tuple(g for g in on_list if g not in deleted), found.num_unknown)
+    return Collected(deleted, tuple(g for g in on_list if g not in deleted), found.num_unknown, found.num_refused)
 
 
 class _Found:
@@ -95,12 +97,13 @@ class _Found:
         self.of_tables = {row.path: row.number for row in gone}
         others = there.keys() - named - {row.path for row in catalog_rows}
         own = attempts.own(connection, others, at_work)
-        old = {p for p in others if _CHECKPOINT.fullmatch(p) and there[p][1] < (now - CHECKPOINTS).timestamp()}
+        old = {p for p in others if _PASSING.fullmatch(p) and there[p][1] < (now - PASSING).timestamp()}
         self.garbage = {*self.of_tables, *own, *old}
-        self.num_unknown = sum(not attempts.is_attempt(p) and not _CHECKPOINT.fullmatch(p) for p in others)
+        self.num_unknown = sum(not attempts.is_attempt(p) and not _PASSING.fullmatch(p) for p in others)
+        self.num_refused = sum(p.startswith("refused/") and _PASSING.fullmatch(p) is not None for p in others - old)
 
 
-_CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{32}(-[^/]+)?/.*")
+_PASSING = re.compile(r"checkpoints/[0-9a-f]{32}(-[^/]+)?/.*|refused/[A-Za-z0-9._~-]+\.jsonl")
 
 
 def _files_of(connection: Connection, kind: str, own: Any) -> list[Any]:

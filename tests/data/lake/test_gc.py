@@ -104,6 +104,19 @@ def attempt(lake, token=1, pipeline="p"):
     return path
 
 
+def test_rows_that_a_contract_refused_are_known_as_such_and_collected_once_they_are_old(compacted):
+    lake, path = compacted, "refused/shop.rows.jsonl"
+    lake.store.write(path, b"{}\n")
+    found = collect(lake, grace_s=0)
+    assert (found.num_refused, found.num_unknown, path in paths(lake)) == (1, 0, True)
+    long_ago = time.time() - 31 * 24 * 3600
+    os.utime(lake.store.local(path), (long_ago, long_ago))
+    found = collect(lake, grace_s=3600)
+    assert (found.num_refused, found.num_unknown, [g.path for g in found.listed]) == (0, 0, [path])
+    collect(lake, grace_s=0)
+    assert path not in paths(lake)
+
+
 def test_attempts_that_were_killed_are_collected_and_those_at_work_are_not(compacted):
     lake = compacted
     lake.ledger.start_run(Run("live", "p"))
