@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from raypipe.core.errors import Interrupted, RaypipeError, TimedOut
+from raypipe.pipeline import interrupt
 from raypipe.pipeline.making import Making
 from raypipe.pipeline.plan import PlannedStep
 
@@ -83,7 +84,8 @@ class Crew:
             if self.num_threads == 0:
                 self.makings.pop(making.name)
                 raise
-            outcome = error
+            # Outside of what may be ended it is raised by a `check` in a commit, or where it was forced as that was being left.
+            outcome = (making.interrupt.reason or error) if isinstance(error, interrupt.Ended) else error
         self._ended.put((making, outcome))
 
     def _arrived(self, block_s: float | None) -> list[Ended]:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any
 
 from raypipe.code.annotation import misfit
@@ -109,6 +110,8 @@ def executions(written: Mapping[str, Any] | None, names: list[str]) -> dict[str,
     given = {name: options or {} for name, options in (written or {}).items()}
     shared = given.pop(DEFAULT, {})
     whole = {name: Execution(**{**shared, **given.get(name, {})}) for name in names}
+    # Of the step that every failure calls for: its own calls for nothing.
+    whole = {name: replace(e, on_failure=FINISH) if e.on_failure == name else e for name, e in whole.items()}
     return {name: execution for name, execution in whole.items() if execution != AS_IT_COMES}
 
 
@@ -118,7 +121,19 @@ def execution_problems(written: Any, names: list[str]) -> list[Problem]:
         return []
     if not isinstance(written, Mapping):
         return [Problem("execution", "expected a mapping of steps to their options, e.g. execution: {train: {retries: 2}}.")]
-    return [p for step, options in written.items() for p in _step_problems(str(step), options, names)]
+    return [p for step, options in written.items() for p in _step_problems(str(step), options, names)] or list(_rounds(written, names))
+
+
+def _rounds(written: Mapping[str, Any], names: list[str]) -> Iterator[Problem]:
+    """Steps that call for each other: each runs only where another one has failed, so that none does."""
+    calls = {name: execution.on_failure_step for name, execution in executions(written, names).items()}
+    for name in calls:
+        round_ = [name]
+        while (then := calls.get(round_[-1])) is not None and then not in round_:
+            round_.append(then)
+        if then == name and name == min(round_):
+            steps = ", ".join(f"'{b}' runs only where '{a}' fails" for a, b in pairwise([*round_, name]))
+            yield Problem(f"execution.{name}.on_failure", f"none of these would ever run: {steps}.")
 
 
 def ignored_problems(written: Any, shapes: Mapping[str, Shape]) -> list[Problem]:

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterator
 
-from raypipe.core.errors import RaypipeError
+from raypipe.core.errors import RaypipeError, TimedOut
 
 AGAIN_S = 4.0
 """Between two times that it is raised in a thread: so long it may take to clean up, which ends the tasks that it has on a cluster."""
@@ -29,10 +29,11 @@ class Interrupt:
         self._forced_at = float("-inf")
 
     def ask(self, reason: RaypipeError) -> None:
-        """The work is to end with that error: at its next `check` or `wait`."""
-        if self.reason is None:
-            self.reason = reason
-            self._asked.set()
+        """The work is to end with that error: at its next `check` or `wait`. A try whose time is over may still be ended for good."""
+        with self._lock:
+            if self.reason is None or (isinstance(self.reason, TimedOut) and not isinstance(reason, TimedOut)):
+                self.reason = reason
+                self._asked.set()
 
     def check(self) -> None:
         if self.reason is not None:
@@ -52,9 +53,11 @@ class Interrupt:
                 _raise_in(self._thread, Ended)
 
     def over(self) -> None:
-        """This try has ended, the next one may take its time."""
-        self.reason = None
-        self._asked.clear()
+        """This try has ended, the next one may take its time; unless it was not its time alone that it ended for."""
+        with self._lock:
+            if isinstance(self.reason, TimedOut):
+                self.reason = None
+                self._asked.clear()
 
     @contextlib.contextmanager
     def within(self) -> Iterator[None]:
@@ -67,17 +70,23 @@ class Interrupt:
             try:
                 yield
             finally:
-                with self._lock:
-                    # First this: what was forced may be raised in the next call, and nothing may be forced after it.
-                    thread, self._thread = self._thread, None
-                    if self._forced and thread is not None:
-                        _raise_in(thread, None)
+                try:
+                    self._disarm()
+                except Ended:  # forced at this very moment: it is not again for a while
+                    self._disarm()
         except BaseException as error:
             if self.reason is not None:
                 raise self.reason from error
             raise
         if self.reason is not None:
             raise self.reason
+
+    def _disarm(self) -> None:
+        """What was forced and is not raised yet never will be, and nothing is forced any more."""
+        with self._lock:
+            thread, self._thread = self._thread, None
+            if self._forced and thread is not None:
+                _raise_in(thread, None)
 
 
 def _raise_in(thread: int, error: type[BaseException] | None) -> None:

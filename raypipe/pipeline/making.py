@@ -15,7 +15,7 @@ from raypipe.core import runs
 from raypipe.core.admission import Admission
 from raypipe.core.artifact import KINDS, Artifact
 from raypipe.core.cluster import Debug, Session, totals
-from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed, TimedOut
+from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed
 from raypipe.core.frame import trace, users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
@@ -122,8 +122,7 @@ class Making:
             self.scene.ledger.note(connection, "retried", detail)
         if told := trace(error):
             self.journal.add(self.name, "error", told)
-        if isinstance(error, TimedOut):
-            self.interrupt.over()
+        self.interrupt.over()
         self.interrupt.wait(pause)
 
     def _attempt(self, planned: PlannedStep, lease: Lease, heartbeat: Heartbeat, inputs: Mapping[str, Any]) -> Artifact:

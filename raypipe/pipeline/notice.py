@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from raypipe.core.errors import RaypipeError
+from raypipe.core.secret import masked
 from raypipe.data.source.url import url_problems
 
 LONGEST_S = 10.0
@@ -40,7 +41,7 @@ class Notices:
     def send(self, notify: Mapping[str, Any] | None, step: str, error: RaypipeError) -> None:
         if not notify:
             return
-        body = {"pipeline": self._pipeline, "run": self._run, "step": step, "error": str(error), "kind": type(error).__name__}
+        body = {"pipeline": self._pipeline, "run": self._run, "step": step, "error": masked(str(error)), "kind": type(error).__name__}
         thread = threading.Thread(target=self._sent, args=(dict(notify), step, json.dumps(body).encode()), daemon=True)
         self._threads.append(thread)
         thread.start()

@@ -19,6 +19,9 @@ class Schedule:
         # What only a failure starts comes last: by then it is known that there was none.
         self._after = {name: others if name in self._on_failure else set(reads(pipeline.nodes[name])) for name in self._left}
         self._reads = {name: set(reads(pipeline.nodes[name])) for name in self._left}
+        self._is_closed = False
+        self._called: set[str] = set()
+        """Steps that failures call for: they start though it is closed."""
 
     def ready(self, done: Mapping[str, PlannedStep], room: int) -> list[str]:
         """As many as there is room for; each is handed out once."""
@@ -26,7 +29,7 @@ class Schedule:
         for name in self._left:
             if len(found) == room:
                 break
-            if self._after[name] <= done.keys():
+            if self._after[name] <= done.keys() and (not self._is_closed or name in self._called):
                 found.append(name)
         for name in found:
             self._left.remove(name)
@@ -34,6 +37,7 @@ class Schedule:
 
     def close(self, then: str | None = None) -> None:
         """Nothing new starts, but for the step that a failure calls for, where what it reads is there."""
-        self._left = [then] if then in self._left else []
-        if then:
-            self._after[then] = self._reads.get(then, set())
+        self._is_closed = True
+        if then in self._left:
+            self._called.add(then)
+            self._after[then] = self._reads[then]

@@ -65,3 +65,11 @@ def test_a_url_that_may_not_be_asked_is_refused_beforehand(project, url: str):
     with pytest.raises(ConfigError) as error:
         project.pipeline({"a": project.module.First()}, {"a": {"notify": {"url": url}}})
     assert "secret" not in str(error.value)
+
+
+def test_no_secret_of_the_environment_is_told(project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PRICES_API_KEY", "failure 1")
+    project.run({"a": project.module.Fails()}, {"a": {"notify": {"command": [sys.executable, "-c", WRITE]}}})
+    told = (project.folder / "told").read_text()
+    assert "failure 1" not in told
+    assert "***" in told
