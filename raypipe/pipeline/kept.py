@@ -41,8 +41,8 @@ def pipeline_of(document: Mapping[str, Json]) -> Pipeline:
 
 
 def _node(node: Node) -> Json:
-    # As text: transforms and columns have an order, and the ledger sorts the keys of its documents.
-    return {"target": node.target, "settings": json.dumps(node.settings), "refs": node.refs}
+    # As text, for transforms and columns have an order, and the ledger sorts the keys of its documents; masked before that escapes a quote.
+    return {"target": node.target, "settings": json.dumps(masked(node.settings, told_apart=True)), "refs": node.refs}
 
 
 def _modules(pipeline: Pipeline, scene: Scene) -> Iterator[tuple[str, Json]]:

@@ -37,6 +37,15 @@ def test_the_same_pipeline_comes_out_with_its_code(project: Path, monkeypatch: p
     assert "hunter2" not in json.dumps(kept(PIPELINE, open_scene(project)))
 
 
+def test_settings_keep_their_order_and_no_secret_hides_behind_an_escape(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("A_PASSWORD", 'hun"ter-ß2')
+    node = Node("mine.doubled", {"z": 1, "a": {"y": 'with hun"ter-ß2', "b": 2}}, {"table": "source"})
+    found = kept(Pipeline.of("p", {"twice": node}), open_scene(project))
+    again = pipeline_of(json.loads(json.dumps(found["pipeline"], sort_keys=True))).nodes["twice"].settings
+    assert (list(again), list(again["a"])) == (["z", "a"], ["y", "b"])
+    assert "ter-" not in json.dumps(found["pipeline"])
+
+
 def test_git_says_commit_and_difference(project: Path):
     def git(*words: str) -> None:
         who = {"GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@b", "GIT_COMMITTER_NAME": "a", "GIT_COMMITTER_EMAIL": "a@b"}
