@@ -129,3 +129,21 @@ def test_a_signal_ends_the_run_its_steps_and_their_leases(project, number: signa
         from raypipe.core.schema import leases
 
         assert not connection.execute(select(leases.c.key).where(leases.c.released_at.is_(None))).all()
+
+
+def test_a_signal_ends_a_step_whose_time_is_just_over_and_that_would_be_tried_again(project):
+    """It is deaf and at the end of its first try: what is asked then must outlast that try."""
+    script = project.folder / "go.py"
+    execution = {"default": {"timeout": 0.3, "retries": 50, "backoff": 0}}
+    script.write_text(
+        SCRIPT.format(module=project.module.__name__, deaf=True).replace("steps=steps,", f"steps=steps, execution={execution!r},")
+    )
+    with subprocess.Popen([sys.executable, str(script)], cwd=project.folder, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 30
+        while len(project.log) < 3 and time.monotonic() < deadline:
+            time.sleep(0.02)
+        time.sleep(0.7)
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=10)
+    assert process.returncode == 130, err
+    assert [s.state for s in project.scene.ledger.steps(project.scene.ledger.runs()[0].id) if s.step != "b"] == ["INTERRUPTED"] * 2
