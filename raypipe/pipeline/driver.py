@@ -14,6 +14,7 @@ from raypipe.core.errors import Interrupted, LedgerError, RaypipeError
 from raypipe.core.ledger import StepRecord
 from raypipe.core.logs import Kind
 from raypipe.core.output import renew, unheard
+from raypipe.core.secret import masked
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.crew import Crew, Ended
 from raypipe.pipeline.execution import CONTINUE, STOP, Execution
@@ -104,7 +105,7 @@ class Driver:
 
     def _failed(self, ended: Ended, error: RaypipeError, steps: dict[str, PlannedStep], schedule: Schedule) -> None:
         """A step that is ended because another failed is no failure of its own."""
-        name, words = ended.name, str(error)
+        name, words = ended.name, masked(str(error))
         state = "INTERRUPTED" if isinstance(error, Interrupted) else "FAILED"
         self.scene.ledger.record_steps([StepRecord(self.run, name, state, words, None, ended.seconds, None)])
         self._journal.failed(name, error)
@@ -129,7 +130,7 @@ class Driver:
             if ended.planned is not None:
                 self._record({ended.name: ended.planned}, {ended.name: ended.seconds}, [ended.name] if ended.recorded else ())
             elif ended.error is not None:
-                words = str(ended.error)
+                words = masked(str(ended.error))
                 self.scene.ledger.record_steps([StepRecord(self.run, ended.name, "INTERRUPTED", words, None, ended.seconds, None)])
                 self._journal.failed(ended.name, ended.error)
                 self._tell(StepEvent(ended.name, "failed", "INTERRUPTED", words, seconds=ended.seconds))

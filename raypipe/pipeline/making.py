@@ -22,6 +22,7 @@ from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.meter import Cost, measured
 from raypipe.core.output import heard
 from raypipe.core.placement import placed
+from raypipe.core.secret import masked
 from raypipe.core.step import Commit, Made, Work
 from raypipe.core.transient import is_transient
 from raypipe.pipeline.attempt import leased, work_under
@@ -115,10 +116,11 @@ class Making:
         """Says and records what a try failed with, and waits; half of the wait is left to chance, so that not all come back at once."""
         pause = min(self.execution.backoff_s * 2 ** (self.num_tries - 1), LONGEST_BACKOFF_S) * random.uniform(0.5, 1.0)
         number, tries = self.num_tries, self.execution.retries + 1
-        first = str(error).partition("\n")[0]
+        words = masked(str(error))
+        first = words.partition("\n")[0]
         self.tell(StepEvent(self.name, "retried", "RUN", f"try {number} of {tries} failed: {first}; again in {pause:.1f} s"))
         with self.scene.ledger.writing() as connection:
-            detail = {"run": self.run, "step": self.name, "try": number, "of": tries, "error": str(error), "pause_s": round(pause, 3)}
+            detail = {"run": self.run, "step": self.name, "try": number, "of": tries, "error": words, "pause_s": round(pause, 3)}
             self.scene.ledger.note(connection, "retried", detail)
         if told := trace(error):
             self.journal.add(self.name, "error", told)

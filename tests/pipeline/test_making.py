@@ -29,6 +29,15 @@ def test_what_may_be_gone_is_tried_again_and_each_try_is_told_and_recorded(proje
     assert [(d["step"], d["try"], d["of"]) for d in details] == [("a", 1, 3), ("a", 2, 3)]
 
 
+def test_a_secret_in_an_error_is_not_recorded(project, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("PRICES_API_KEY", "failure")
+    result = project.run({"a": project.module.Fails(kind="ConnectionError")}, {"a": {"retries": 1, "backoff": 0, "on_failure": "continue"}})
+    assert result.state == "failed"
+    database = b"".join(path.read_bytes() for path in (project.folder / ".raypipe").glob("ledger.db*"))
+    assert b"*** 1" in database
+    assert b"failure 1" not in database
+
+
 @pytest.mark.parametrize("kind", ["ValueError", "DataError", "StoreError"])
 def test_a_users_error_and_wrong_data_are_not_tried_again(project, kind: str):
     result = project.run({"a": project.module.Fails(kind=kind)}, {"default": {"retries": 5, "backoff": 0.01}})
