@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from raypipe.code.annotation import misfit
 from raypipe.code.recorded import UserCode
 from raypipe.code.shape import Shape
 from raypipe.core.errors import Problem, nearest
@@ -43,7 +44,10 @@ def _argument_problems(where: str, code: UserCode) -> list[Problem]:
     parameters = code.shape.parameters if code.shape.kind == "class" else code.shape.parameters[1:]
     names = [p.name for p in parameters]
     found = []
-    for name in code.settings:
+    types = {p.name: p.resolved for p in parameters}
+    for name, value in code.settings.items():
+        if name in types and not isinstance(value, UserCode) and (wanted := misfit(value, types[name])):
+            found.append(Problem(f"{where}.{name}", f"found {value!r}, expected {wanted}."))
         if name not in names and not code.shape.accepts_any:
             found.append(Problem(f"{where}.{name}", f"unknown: {code.target} takes no '{name}'.{nearest(name, names)}"))
     for parameter in parameters:

@@ -52,6 +52,11 @@ class MapBatches:
         found = problems_of(f"{where}.function", self._code, ROW_FORMS)
         if self.batch_rows is not None and self.batch_rows < 1:
             found.append(Problem(f"{where}.batch_rows", f"found {self.batch_rows}, expected at least 1."))
+        if self.concurrency is not None and self.concurrency < 1:
+            found.append(Problem(f"{where}.concurrency", f"found {self.concurrency}, expected at least 1."))
+        for name, number in (("num_cpus", self.num_cpus), ("num_gpus", self.num_gpus)):
+            if not 0 <= number < float("inf"):
+                found.append(Problem(f"{where}.{name}", f"found {number:g}, expected 0 or more."))
         names = table.names if table else None
         missing = [c for c in self.takes or () if names is not None and c not in names]
         return found + [Problem(f"{where}.takes", f"there is no column '{c}' in '{self.table}'.{nearest(c, names or ())}") for c in missing]

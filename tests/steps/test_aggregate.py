@@ -170,5 +170,17 @@ def test_everything_that_is_wrong_is_told_at_once():
 
 
 def test_an_expression_that_is_no_aggregate_is_refused(bench):
-    with pytest.raises(DataError, match=r"column 'x': 'delay' cannot be computed.*\"delay\" must appear in the GROUP BY"):
+    with pytest.raises(DataError, match=r"x: 'delay': column 'delay' has many values in a group"):
         bench.run(Aggregate(["month"], {"x": "delay"}), table=bench.table(flights()))
+
+
+def test_a_column_with_many_values_in_a_group_is_refused_before_anything_runs():
+    make = {"a": "age", "b": "sum(age) / months", "c": "max(age) + len(plan)", "d": "list(age order by months)"}
+    found = Aggregate(["plan"], make).check("by_plan", Columns(("plan", "age", "months")))
+    assert [(p.where, p.what) for p in found] == [
+        ("by_plan.make.a", "'age': column 'age' has many values in a group: aggregate it (max(age)), or put it into `by`"),
+        (
+            "by_plan.make.b",
+            "'sum(age) / months': column 'months' has many values in a group: aggregate it (max(months)), or put it into `by`",
+        ),
+    ]

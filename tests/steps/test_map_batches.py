@@ -11,6 +11,7 @@ import pytest
 
 import raypipe as rp
 from raypipe.core.errors import ConfigError, DataError
+from raypipe.pipeline.build import component
 from raypipe.pipeline.options import Options
 
 MINE = """\
@@ -238,3 +239,15 @@ def test_in_workers(project: Path, ray_cluster: None):
     assert "the constructor of class mine.Broken (path='w.bin') raised FileNotFoundError: w.bin" in result.error
     result, _ = run(project, "speed", rp.Local(), num_gpus=1)
     assert "a task of this step asks for 1 GPU, and the cluster has 0 in all" in result.error
+
+
+def test_wrong_settings_are_told_at_their_place_before_anything_runs(tmp_path: Path):
+    (tmp_path / "mine.py").write_text(MINE)
+    function: Any = component({"_target_": "mine.speed", "unit": "x"}, [tmp_path])
+    found = rp.MapBatches(function, num_cpus=-1, num_gpus=float("nan"), concurrency=0).check("steps.more")
+    assert {p.where.removeprefix("steps.more."): p.what for p in found} == {
+        "function.unit": "found 'x', expected a number.",
+        "concurrency": "found 0, expected at least 1.",
+        "num_cpus": "found -1, expected 0 or more.",
+        "num_gpus": "found nan, expected 0 or more.",
+    }

@@ -89,6 +89,23 @@ def problems(sql: str, names: Sequence[str] | None) -> list[str]:
     ]
 
 
+def ungrouped(sql: str, by: Sequence[str]) -> list[str]:
+    """Columns that an expression over groups reads outside of aggregates, and that are not the group's own."""
+    outside: list[str] = []
+
+    def seen(node: Node) -> Node | None:
+        outside.extend(node["column_names"][:1] if node["class"] == "COLUMN_REF" else ())
+        return node if is_aggregate(node) else None
+
+    replaced(tree(sql), seen)
+    keys = {name.lower() for name in by}
+    return [
+        f"'{sql}': column '{name}' has many values in a group: aggregate it (max({name})), or put it into `by`"
+        for name in dict.fromkeys(outside)
+        if name.lower() not in keys
+    ]
+
+
 def called(node: Node) -> list[str]:
     """The functions in it, operators apart."""
     calls = (n for n in nodes(node) if n["class"] in ("FUNCTION", "WINDOW") and not n.get("is_operator"))

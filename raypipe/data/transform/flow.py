@@ -44,7 +44,7 @@ def check(entries: Mapping[str, Entry], columns: Columns, where: str = "transfor
         place = f"{where}.{name}" if where else name
         if problems := entry.problems():
             found += [Problem(place, text) for text in problems]
-            flow = _Flow((), {}, frozenset(), ("",))
+            flow = _after(entry, flow)
             continue
         found += [Problem(place, text) for text in (*_missing(entry, flow), *_wrong_types(entry, flow))]
         found += [Problem(place, text) for text in _afterwards(entry, flow) if is_for_model]
@@ -87,6 +87,8 @@ def _start(columns: Columns) -> _Flow:
 
 
 def _after(entry: Entry, flow: _Flow) -> _Flow:
+    if entry.problems():  # which `check` tells at their place
+        return _Flow((), {}, frozenset(), ("",))
     if isinstance(entry, Function):
         return _after_function(entry, flow)
     if isinstance(entry, Select):

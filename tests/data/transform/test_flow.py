@@ -1,6 +1,7 @@
 """What is known of a chain's columns before anything runs."""
 
 from raypipe.core.step import Columns
+from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import OneHot, Ordinal
 from raypipe.data.transform.entry import Drop, Select
 from raypipe.data.transform.flow import check, columns_after
@@ -100,3 +101,10 @@ def test_a_key_is_a_column_like_any_other():
         "transform.mean: no column 'flight'. Valid: arr_delay, carrier, distance.",
         "transform.mean: 'arr_delay' is known only afterwards (by the contract): it cannot be an input of the model.",
     ]
+
+
+def test_an_expression_that_is_none_is_told_at_its_place_and_what_follows_is_asked_no_more():
+    entries = {"d": Derive({"x": "age +"}), "s": Standardize(["x"])}
+    columns = Columns(("age",), {"age": "int64"})
+    assert [p.where for p in check(entries, columns)] == ["transform.d"]
+    assert columns_after(entries, columns).names is None
