@@ -19,11 +19,12 @@ DOCKERFILE = """\
 FROM {base}
 RUN apt-get update && apt-get install -y --no-install-recommends libgomp1 && rm -rf /var/lib/apt/lists/*
 RUN useradd --create-home --uid 1000 ray
-COPY requirements.lock {wheel} /tmp/
-RUN pip install --no-cache-dir --no-deps -r /tmp/requirements.lock /tmp/{wheel} && rm -f /tmp/requirements.lock /tmp/{wheel}
+COPY requirements.lock {wheel} /opt/
+RUN pip install --no-cache-dir --no-deps -r /opt/requirements.lock /opt/{wheel} && rm -f /opt/requirements.lock /opt/{wheel}
+RUN install -d -o ray -g ray /srv/{name}
 ENV RAY_AUTH_MODE=token RAY_USAGE_STATS_ENABLED=0 PYTHONUNBUFFERED=1
 USER ray
-WORKDIR /home/ray/{name}
+WORKDIR /srv/{name}
 COPY --chown=ray:ray . .
 # No secret is in this image: ledger, store and Ray's token come from the environment that runs it
 # (RAYPIPE_LEDGER, RAYPIPE_STORE, RAY_AUTH_TOKEN_PATH).
@@ -49,7 +50,7 @@ def image(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps({"files": list(files), "base": base, "distributions": len(packages)}))
     else:
-        print(f"{', '.join(files)} written to {place.path}.\n  docker build -t {facts['name']} {place.path}")
+        print(f"{', '.join(files)} written to {options.folder}.\n  docker build -t {facts['name']} {options.folder}")
     return 0
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib
 import logging
 import os
+import shutil
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -114,13 +115,23 @@ def hold(cluster: Local, jobs_port: int) -> Iterator[Session]:
     import ray
 
     _quieten()
-    extra = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": jobs_port, "namespace": "raypipe-head"}
+    extra: dict[str, Any] = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": jobs_port}
+    # Ray gives a job the address of the Ray that last started in the same temporary folder; and this one is of this user alone.
+    temporary = tempfile.mkdtemp(prefix="raypipe-ray-")
     try:
-        with _loopback(), _free_agent_port():
-            ray.init(address="local", num_cpus=_num_cpus(cluster), object_store_memory=cluster.object_store_bytes, **extra, **QUIET)
+        with _loopback(), head.free_agent_port():
+            ray.init(
+                address="local",
+                num_cpus=_num_cpus(cluster),
+                object_store_memory=cluster.object_store_bytes,
+                _temp_dir=temporary,
+                **extra,
+                **QUIET,
+            )
         yield _session(True)
     finally:
         ray.shutdown()
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def totals(cluster: Cluster, session: Session) -> tuple[str, dict[str, float]]:
@@ -352,22 +363,6 @@ def _loopback() -> Iterator[None]:
         ray_constants.ENABLE_RAY_CLUSTER = constant
         for name, value in before.items():
             os.environ.pop(name) if value is None else os.environ.update({name: value})
-
-
-@contextlib.contextmanager
-def _free_agent_port() -> Iterator[None]:
-    """The agent that starts jobs listens on one fixed port, which any other Ray of this machine may have; no job starts then."""
-    import ray._private.parameter
-
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        port = found.getsockname()[1]
-    private: Any = ray._private.parameter
-    before = private.RayParams
-    private.RayParams = functools.partial(before, dashboard_agent_listen_port=port)
-    try:
-        yield
-    finally:
-        private.RayParams = before
 
 
 def _is_loopback(address: str) -> bool:

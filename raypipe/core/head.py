@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -12,6 +13,7 @@ import platform
 import re
 import secrets
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -100,6 +102,22 @@ class Head:
         names = sorted(name for name in {*now, *self.environment} if now.get(name) != self.environment.get(name))
         more = f" and {len(names) - 3} more" if len(names) > 3 else ""
         return f"its workers have not the same {', '.join(names[:3])}{more} in their environment" if names else ""
+
+
+@contextlib.contextmanager
+def free_agent_port() -> Iterator[None]:
+    """The agent that starts jobs listens on one fixed port, which any other Ray of this machine may have; no job starts then."""
+    import ray._private.parameter
+
+    with socket.create_server(("127.0.0.1", 0)) as found:
+        port = found.getsockname()[1]
+    private: Any = ray._private.parameter
+    before = private.RayParams
+    private.RayParams = functools.partial(before, dashboard_agent_listen_port=port)
+    try:
+        yield
+    finally:
+        private.RayParams = before
 
 
 def _reread_token() -> None:
