@@ -103,11 +103,11 @@ def _register(connection: DuckDBPyConnection, name: str, store: Store, queried: 
     plain = [f for f in queried.fragments if _is_plain(f)]
     parts: dict[str, Any] = {"rows": _rows(store, [f for f in queried.fragments if not _is_plain(f)], columns)}
     if plain:
-        from raypipe.data.scan import Fragments
+        from raypipe.data.scan import scanned
 
         for fragment in plain:
             verify_footer(store, fragment)
-        parts["files"] = Fragments(store, plain, columns)
+        parts["files"] = scanned(store, plain, columns)
     reads = []
     for kind, part in parts.items():
         view = f"{name}/{kind}"

@@ -7,22 +7,33 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.dataset as ds
 
 from raypipe.core.store import Store
 from raypipe.data.fragment.fragment import Fragment, opened, read_groups
 
 
-class Fragments(ds.InMemoryDataset):
-    """Files of a table as a dataset of Arrow's, of which DuckDB knows how to ask for columns and rows. Arrow's own scan leaves out pages
-    whose header is damaged to one of another kind, and gives fewer rows without a word."""
+def scanned(store: Store, fragments: Sequence[Fragment], schema: pa.Schema) -> Any:
+    """Files of a table as a dataset of Arrow's, of which DuckDB knows how to ask for columns and rows."""
+    import pyarrow.dataset as ds
 
-    def __init__(self, store: Store, fragments: Sequence[Fragment], schema: pa.Schema):
-        super().__init__(schema.empty_table())
-        self.store, self.fragments, self.columns = store, fragments, schema
+    asked = _Fragments(store, fragments, schema)
 
-    def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **how: Any) -> Any:
-        """StoreError, from the reader, where a file is not what was written."""
+    class Scanned(ds.InMemoryDataset):
+        """Arrow's own scan leaves out pages whose header is damaged to one of another kind, and gives fewer rows without a word."""
+
+        def scanner(self, columns: Sequence[str] | None = None, filter: Any = None, **how: Any) -> Any:
+            return asked.scan(columns, filter)
+
+    return Scanned(schema.empty_table())
+
+
+@dataclass(frozen=True)
+class _Fragments:
+    store: Store
+    fragments: Sequence[Fragment]
+    columns: pa.Schema
+
+    def scan(self, columns: Sequence[str] | None, filter: Any) -> _Scan:
         names = list(self.columns.names if columns is None else columns)
         tested = [] if filter is None else [name for name in self.columns.names if name not in names and self._needs(filter, name)]
         return _Scan(self, names, tested, filter)
@@ -37,7 +48,7 @@ class Fragments(ds.InMemoryDataset):
 
 @dataclass(frozen=True)
 class _Scan:
-    of: Fragments
+    of: _Fragments
     names: Sequence[str]
     tested: Sequence[str]
     """Columns that the filter alone looks at."""
@@ -60,6 +71,8 @@ class _Scan:
         """Those in which, by their statistics, a row can be that the filter keeps."""
         if self.filter is None:
             return list(range(num_groups))
+        import pyarrow.dataset as ds
+
         filesystem, path = self.of.store.filesystem(fragment.path)
         some: Any = ds.ParquetFileFormat().make_fragment(path, filesystem).subset(self.filter, schema=self.of.columns)
         return [group.id for group in some.row_groups]
