@@ -94,7 +94,8 @@ def _panel(result: SweepResult, key: str) -> str:
         f'<text x="{x:.1f}" y="{HEIGHT - BOTTOM + 22}" text-anchor="middle">{html.escape(_short(text))}</text>' for x, text in across.ticks
     ]
     heading = f'<text class="title" x="{LEFT}" y="16">{title}</text>'
-    return f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" role="img">{heading}{"".join([*lines, *words, *marks])}</svg>'
+    size = f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}"'
+    return f'<svg {size} role="img">{heading}{"".join([*lines, *words, *marks])}</svg>'
 
 
 def _mark(trial: Trial, result: SweepResult, x: float, up: _Up) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from itertools import islice
 from typing import Literal
 
+from raypipe.code.settled import settled
 from raypipe.config.sweep import Sweep
 from raypipe.core.cluster import Debug
 from raypipe.core.errors import ConfigError, Problem
@@ -72,11 +73,12 @@ class Sweeping:
         problems: dict[Problem, Point] = {}
         if self.sweep.scheduler == "halving":
             rungs(list(self.pipelines.values()), self.sweep.reduction)
-        for point in self.points:
-            try:
-                checked_plan(point.pipeline, self.scene, self.options.cluster)
-            except ConfigError as error:
-                problems = dict.fromkeys(error.problems, point) | problems
+        with settled():
+            for point in self.points:
+                try:
+                    checked_plan(point.pipeline, self.scene, self.options.cluster)
+                except ConfigError as error:
+                    problems = dict.fromkeys(error.problems, point) | problems
         if problems:
             raise ConfigError(
                 [replace(problem, what=f"{problem.what} (point {point.number}: {point})") for problem, point in problems.items()]
@@ -87,26 +89,31 @@ class Sweeping:
         connection = None if isinstance(self.options.cluster, Debug) else Connection(self.options.cluster, self.scene.place)
         self.options = replace(self.options, connection=connection)
         try:
-            self._record()
-            if self.sweep.scheduler == "halving":
-                self._halve()
-            else:
-                self._each(self.points)
-            self._rank()
-            self.on_ranked(self.result)
-            if self.result.best is not None and not (self._stopped and self.sweep.stop_on_failure):
-                self.result.result = self._whole(self.result.best)
+            with settled():
+                self._go()
         finally:
             if connection is not None:
                 connection.close()
         return self.result
+
+    def _go(self) -> None:
+        self._record()
+        if self.sweep.scheduler == "halving":
+            self._halve()
+        else:
+            self._each(self.points)
+        self._rank()
+        self.on_ranked(self.result)
+        if self.result.best is not None and not self._stopped:
+            self.result.result = self._whole(self.result.best)
 
     def _halve(self) -> None:
         going = list(self.points)
         steps = rungs(list(self.pipelines.values()), self.sweep.reduction)
         for epochs in steps:
             self._each(going, epochs)
-            ended = [self._trials[point.number] for point in going if self._trials[point.number].state != "FAILED"]
+            there = [self._trials[point.number] for point in going if point.number in self._trials]
+            ended = [trial for trial in there if trial.state != "FAILED"]
             if epochs == steps[-1] or self._stopped or not ended:
                 return
             ranked = best_first(ended, self.sweep.by, self.result.direction)

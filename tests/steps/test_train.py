@@ -7,7 +7,7 @@ import pytest
 from raypipe.cli.main import main
 from raypipe.pipeline.plan import open_scene
 
-BOOSTER = ["cluster=debug", "model=booster"]
+BOOSTER = ["cluster=debug", "model=booster", "model.num_threads=1", "model.rounds_per_epoch=2"]
 
 
 def resumed_from(project: Path) -> str | None:
