@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +53,21 @@ def opened(config_dir: Path, name: str, overrides: Sequence[Override]) -> Iterat
         GlobalHydra.instance().hydra = before
 
 
+def _lost_paths(process: Callable[[], object]) -> list[str]:
+    """What Hydra warns of while it goes through its search path; anything else that is warned of meanwhile is passed on."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        process()
+    lost = []
+    for warning in caught:
+        _, found, after = str(warning.message).partition("path=")
+        if found and " is not" in after:
+            lost.append(after.partition(" is not")[0])
+        else:
+            warnings.warn_explicit(warning.message, warning.category, warning.filename, warning.lineno)
+    return lost
+
+
 @contextmanager
 def _initialized(config_dir: Path, name: str, overrides: Sequence[Override]) -> Iterator[Options]:
     with initialize_config_dir(str(config_dir.absolute()), version_base="1.3"):
@@ -61,12 +76,8 @@ def _initialized(config_dir: Path, name: str, overrides: Sequence[Override]) -> 
         loader.repository.initialize_sources(loader.get_search_path())
         repository = CachingConfigRepository(loader.repository)
         try:
-            with warnings.catch_warnings(record=True) as lost:
-                warnings.simplefilter("always")
-                loader._process_config_searchpath(name, list(overrides), repository)
-            if lost:
-                paths = ", ".join(str(w.message).partition("path=")[2].partition(" is not")[0] for w in lost)
-                raise ConfigError([Problem(SEARCH_PATH, f"there is nothing at {paths}.")])
+            if lost := _lost_paths(lambda: loader._process_config_searchpath(name, list(overrides), repository)):
+                raise ConfigError([Problem(SEARCH_PATH, f"there is nothing at {', '.join(lost)}.")])
             yield Options(repository)
         except yaml.YAMLError as error:
             raise ConfigError([_yaml_problem(error, config_dir, name)]) from None
