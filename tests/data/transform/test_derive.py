@@ -54,7 +54,7 @@ def test_names_types_and_marks_are_known_before_anything_runs():
     after = columns_after(entries, before)
     assert after.names == ("x", "n", "c", "ratio", "upper")
     assert after.types == {"x": "float64", "n": "float64", "c": "string", "ratio": "float64", "upper": "string"}
-    assert marked(entries, before, after.names) == ["ratio"]
+    assert marked(entries, before, after.names or ()) == ["ratio"]
 
 
 def test_what_is_wrong_is_told_before_anything_runs():
