@@ -9,7 +9,7 @@ def test_a_plan_is_a_line_a_step_with_its_cause(churn: Path, capsys: pytest.Capt
     assert main(["plan", "train.seed=1"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert len(lines) == 10
-    assert lines[4].split() == ["train", "RUN", "seed", "default", "->", "1"]
+    assert lines[4].split() == ["train", "RUN", "seed", "default", "->", "1", "(override", "train.seed=1)"]
 
 
 def test_a_plan_with_nothing_to_do_says_so(churn: Path, capsys: pytest.CaptureFixture[str]):
