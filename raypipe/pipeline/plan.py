@@ -258,12 +258,12 @@ class _Prospect:
         holder = None if self.claimed else look.ledger.holder(print_)
         if holder is not None:
             return PlannedStep(self.name, "BLOCKED", holder[1], None, document)
+        nearest = look.ledger.nearest(self.pipeline.name, self.name)
+        why = self._cause(nearest, nearest[1] if nearest else None, document) or "made before, but its record was replaced"
         if defines(self.node, "resumes", self.scene.search):
             point = build_step(self.node, self.scene.search).resumes(look, print_)
             if point:
-                return PlannedStep(self.name, "RESUME", point, None, document)
-        nearest = look.ledger.nearest(self.pipeline.name, self.name)
-        why = self._cause(nearest, nearest[1] if nearest else None, document) or "made before, but its record was replaced"
+                return PlannedStep(self.name, "RESUME", f"{why}; {point}" if nearest else point, None, document)
         if nearest and defines(self.node, "foresees", self.scene.search):
             why = "; ".join(filter(None, (why, build_step(self.node, self.scene.search).foresees(look, **inputs))))
         return PlannedStep(self.name, "RUN", why, None, document)

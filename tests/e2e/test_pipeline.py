@@ -41,7 +41,8 @@ def test_an_unchanged_run_does_nothing_and_imports_neither_ray_nor_torch(copy_of
 
 def test_what_each_change_reruns(copy_of_demo: Demo, raypipe):
     epochs = planned(copy_of_demo, raypipe, "train.epochs=6")
-    assert epochs["train"] == ("RUN", "epochs default -> 6")
+    why = "epochs default -> 6 (override train.epochs=6); goes on from a training of fewer epochs: epoch 5 of 5"
+    assert epochs["train"] == ("RESUME", why)
     assert {epochs[s][0] for s in ("source", "weather", "validate", "split", "labelled", "joined", "transform")} == {"HIT"}
     replicas = planned(copy_of_demo, raypipe, "deploy.num_replicas=2")
     assert [s for s, (state, _) in replicas.items() if state != "HIT"] == ["deploy"]
@@ -51,8 +52,10 @@ def test_a_comment_reruns_nothing_and_a_helper_reruns_from_the_transform_on(copy
     edit(copy_of_demo, "def minute_of_day", "# Told by the local clock.\ndef minute_of_day")
     assert {state for state, _ in planned(copy_of_demo, raypipe).values()} == {"HIT"}
     edit(copy_of_demo, "pc.multiply(pc.hour(local), 60)", "pc.multiply(pc.hour(local), 61)")
+    changed = next(line for line in (copy_of_demo.project / "flights.py").read_text().splitlines() if "pc.hour(local), 61)" in line)
     found = planned(copy_of_demo, raypipe)
-    assert found["transform"] == ("RUN", "flights.minute_of_day changed")
+    line = 1 + (copy_of_demo.project / "flights.py").read_text().splitlines().index(changed)
+    assert found["transform"] == ("RUN", f"flights.minute_of_day changed (line {line})")
     assert {found[s][0] for s in ("source", "weather", "validate", "split", "labelled", "joined")} == {"HIT"}
     assert found["train"][0] == "MAYBE"
 

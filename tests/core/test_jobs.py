@@ -1,4 +1,7 @@
-"""A warm head started, given a job, asked about it and ended: the ledger on PostgreSQL, and a secret that shows nowhere."""
+"""A warm head started, given a job, asked about it and ended: the ledger on PostgreSQL, and a secret that shows nowhere.
+
+It stands among the tests of PostgreSQL, which come before the session's own Ray: beside that one the head refuses the job's token.
+"""
 
 from __future__ import annotations
 
