@@ -207,7 +207,6 @@ sys.exit(main(sys.argv[1:]))
 
 
 @pytest.mark.chaos
-@pytest.mark.chaos
 @pytest.mark.skipif(
     os.environ.get("RAYPIPE_CHAOS") != "long",
     reason="two nodes take a minute, and now and then do not find each other within it: RAYPIPE_CHAOS=long runs it",
