@@ -12,8 +12,9 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from raypipe.cli.tables import snapshot_values
-from raypipe.cli.terminal import show_rows, size_text
+from raypipe.cli.terminal import show_rows
 from raypipe.core.errors import ConfigError
+from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import reached
 

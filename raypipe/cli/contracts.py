@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rich.text import Text
 
-from raypipe.cli.terminal import console, size_text
+from raypipe.cli.terminal import console
 from raypipe.core.errors import ConfigError, DataError
 from raypipe.core.step import Work
+from raypipe.core.wording import size_text
 
 if TYPE_CHECKING:
     from raypipe.core.artifact import Json

@@ -8,8 +8,9 @@ import json
 import os
 from pathlib import Path
 
-from raypipe.cli.terminal import console, size_text
+from raypipe.cli.terminal import console
 from raypipe.core.errors import ConfigError, LedgerError
+from raypipe.core.wording import size_text
 
 NUM_SHOWN = 50
 

@@ -7,7 +7,8 @@ import dataclasses
 import json
 from typing import Any
 
-from raypipe.cli.terminal import console, cost_texts, show_rows, size_text, state_text
+from raypipe.cli.terminal import console, cost_texts, show_rows, state_text
+from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import Scene, open_scene
 
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 from rich.text import Text
 
-from raypipe.cli.terminal import console, size_text
+from raypipe.cli.terminal import console
 from raypipe.core.errors import DataError
+from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import reached
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.cli.rows import print_rows, write_rows
-from raypipe.cli.terminal import console, show_rows, size_text
+from raypipe.cli.terminal import console, show_rows
+from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import Reached, queried, reached
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.text import Text
 
+from raypipe.core.wording import size_text
+
 if TYPE_CHECKING:
     import argparse
 
@@ -148,15 +150,6 @@ def show_rows(options: argparse.Namespace, values: Any, heads: Sequence[str], ro
         shown.add_row(*map(str, row))
     console().print(shown if shown.row_count else empty)
     return 0
-
-
-def size_text(size: float) -> str:
-    """`512 B`, `37.2 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
 
 
 def cost_texts(cost: Cost) -> tuple[str, ...]:

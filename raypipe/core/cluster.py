@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
 import logging
 import os
 import shutil
@@ -11,7 +10,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from typing import Any
 from raypipe.core import head
 from raypipe.core.errors import ClusterError, Problem
 from raypipe.core.store import is_remote, reason
+from raypipe.core.wording import first_line
 
 log = logging.getLogger("raypipe.ray")
 """Where Ray's own lines go: not to the terminal, unless somebody sets a level."""
@@ -172,28 +172,6 @@ def local_places(what: str, ledger_url: str, store_root: str) -> list[Problem]:
     return problems
 
 
-def importable(names: Sequence[str], project_path: Path) -> list[Problem]:
-    """What of these import paths (`flights.add_hour`) a worker cannot import; asked before the first step. Needs a connected Ray."""
-    import ray
-
-    def missing(names: Sequence[str]) -> dict[str, str]:
-
-        found = {}
-        for name in names:
-            module, _, attribute = name.rpartition(".")
-            try:
-                if not hasattr(importlib.import_module(module or name), attribute if module else "__name__"):
-                    found[name] = f"module {module} has no {attribute!r}"
-            except Exception as error:
-                found[name] = f"{type(error).__name__}: {error}"
-        return found
-
-    # A function inside a function travels by value: raypipe itself may be what the workers lack.
-    answers = ray.get(ray.remote(num_cpus=0, max_retries=0)(missing).remote(list(names)))
-    hint = f"The workers look in {project_path} and in what is installed there; move it into the project's folder, or install it on them."
-    return [Problem(name, f"cannot be imported on the workers ({error}). {hint}") for name, error in answers.items()]
-
-
 def _settle_environment(cluster: Local | Attach) -> None:
     """What Ray reads from the environment when it is imported or starts. What the user has set stays."""
     settings = {
@@ -253,7 +231,7 @@ def _joined(warm: head.Head, project_path: Path) -> str:
         with _loopback():
             ray.init(address=warm.address, job_config=_search_path(project_path), **QUIET)
     except Exception as error:
-        return _first_line(error)
+        return first_line(error)
     return ""
 
 
@@ -268,7 +246,7 @@ def _start_local(cluster: Local, project_path: Path, say: Callable[[str], None])
         except Exception as error:
             ray.shutdown()
             if attempt == ATTEMPTS or "timed out" not in str(error):
-                raise ClusterError(f"Ray did not start on this machine: {_first_line(error)}") from error
+                raise ClusterError(f"Ray did not start on this machine: {first_line(error)}") from error
             say(f"Ray did not start within its own 30 s; trying again ({attempt + 1} of {ATTEMPTS})")
             time.sleep(attempt)
 
@@ -319,7 +297,7 @@ def _attach(address: str, project_path: Path) -> None:
         ray.init(address=address, **options, **QUIET)
     except Exception as error:
         ray.shutdown()
-        raise ClusterError(f"cluster at {address}: no answer: {_first_line(error)}") from error
+        raise ClusterError(f"cluster at {address}: no answer: {first_line(error)}") from error
 
 
 def _answers(address: str) -> None:
@@ -331,10 +309,6 @@ def _answers(address: str) -> None:
         socket.create_connection((host.strip("[]"), int(port)), timeout=5).close()
     except OSError as error:
         raise ClusterError(f"cluster at {address}: no answer: {reason(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
 def _search_path(project_path: Path) -> Any:

@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
 
 from raypipe.core import postgres, schema, sqlite
 from raypipe.core.errors import LedgerError
+from raypipe.core.wording import first_line
 
 
 class Database:
@@ -98,15 +99,10 @@ class Database:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            raise LedgerError(f"ledger {self.name}: {_first_line(error)}.") from error
+            raise LedgerError(f"ledger {self.name}: {first_line(error.orig or error).rstrip('.')}.") from error
 
     def __reduce__(self) -> str:
         raise TypeError("the ledger stays with the driver: hand tasks the store, never the ledger")
-
-
-def _first_line(error: DBAPIError) -> str:
-    text = str(error.orig or error).strip()
-    return text.splitlines()[0].rstrip(".") if text else type(error).__name__
 
 
 def _prepare(database: Database) -> None:

@@ -18,6 +18,7 @@ from typing import Any
 
 from raypipe.core import head
 from raypipe.core.errors import ClusterError
+from raypipe.core.wording import first_line
 
 PROBE_S = 120.0
 """A cluster that scales from nothing starts a node for its first job."""
@@ -168,5 +169,5 @@ def _told(address: str, job: str = "") -> Iterator[None]:
         elif job and ("does not exist" in text or "404" in text):
             what = f"has no job {job}"
         else:
-            what = (text.strip().splitlines() or [type(error).__name__])[0]
+            what = first_line(error)
         raise ClusterError(f"cluster at {address}: {what}") from error

@@ -74,8 +74,6 @@ class Work(Look):
     fingerprint: str = ""
     anew: bool = False
     """Asked for anew: nothing that was made before is carried over."""
-    fresh: bool = False
-    """Nothing half made is to be gone on from, but for what this run itself has made: somebody asked for it anew."""
     inline: bool = False
     """True under `cluster=debug`: no Ray, everything in this process."""
     report: Callable[[str], None] = lambda text: None

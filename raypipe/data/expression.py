@@ -13,6 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.core.errors import DataError, nearest
+from raypipe.core.wording import first_line
 from raypipe.data.types import type_name, value_type
 
 
@@ -76,7 +77,7 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
         try:
             made[name] = _plain(frame.select(_parsed(expression.sql).alias(name)).to_arrow().column(0)).slice(0, table.num_rows)
         except pl.exceptions.PolarsError as error:
-            raise DataError(f"'{expression.sql}' fails: {_first_line(error)}") from None
+            raise DataError(f"'{expression.sql}' fails: {first_line(error)}") from None
     return made
 
 
@@ -105,7 +106,7 @@ def _parsed(sql: str) -> Any:
     try:
         found = pl.sql_expr(sql)
     except pl.exceptions.PolarsError as error:
-        raise DataError(f"'{sql}' is no SQL expression over a row: {_first_line(error)}") from None
+        raise DataError(f"'{sql}' is no SQL expression over a row: {first_line(error)}") from None
     if not found.meta.root_names():
         raise DataError(f"'{sql}' reads no column: it would be the same for every row")
     if _words(json.loads(found.meta.serialize(format="json"))) & _OVER_ROWS:
@@ -143,7 +144,3 @@ def _plain(column: pa.ChunkedArray) -> pa.ChunkedArray:
     if pa.types.is_large_string(type_) or pa.types.is_string_view(type_):
         type_ = pa.string()
     return without_nans(column if type_ == column.type else column.cast(type_))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

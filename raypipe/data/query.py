@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
+from raypipe.core.wording import first_line
 from raypipe.data.fragment.fragment import Fragment, read_fragment, verify_footer
 from raypipe.data.names import quoted
 
@@ -56,7 +57,7 @@ def select(store: Store, text: str, find: Callable[[str], Queried], limit: int |
         except duckdb.Error as error:
             if "reading the stream" in str(error):
                 _refuse_damaged(store, found_by_name.values())
-            raise DataError(f"SQL: {_first_line(error)}") from None
+            raise DataError(f"SQL: {first_line(error)}") from None
 
 
 def _refuse_damaged(store: Store, tables: Iterable[Queried]) -> None:
@@ -129,8 +130,3 @@ def _is_plain(fragment: Fragment) -> bool:
 def _rows(store: Store, fragments: Sequence[Fragment], columns: pa.Schema) -> pa.Table:
     read = [read_fragment(store, fragment, columns.names).cast(columns) for fragment in fragments]
     return pa.concat_tables([columns.empty_table(), *read])
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__

@@ -8,10 +8,10 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from importlib import import_module
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+from raypipe.code import distribution
 from raypipe.code.called import libraries
 from raypipe.code.closure import closure
 from raypipe.code.shape import shape
@@ -141,13 +141,5 @@ def targets(value: Json) -> Iterator[str]:
             yield from targets(v)
 
 
-def _versions(distributions: Sequence[str]) -> dict[str, str]:
-    return {d: _version(d) for d in distributions}
-
-
-@lru_cache
-def _version(distribution: str) -> str:
-    try:
-        return version(distribution)
-    except PackageNotFoundError:
-        return "not installed"
+def _versions(names: Sequence[str]) -> dict[str, str]:
+    return {name: distribution.version(name) for name in names}

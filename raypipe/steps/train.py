@@ -112,14 +112,13 @@ class Train:
         from raypipe.data.table import TableSchema, fragments
         from raypipe.train.job import Job
 
-        anew = work.anew or work.fresh
         return Job(
             store=work.store,
             fragments=fragments(work.ledger, table),
             schema=TableSchema.from_json(table.schema),
             model=self.model,
-            checkpoints=_checkpoints(_alike(work), work.fingerprint, work.run if anew else ""),
-            shorter="" if anew else _alike(work),
+            checkpoints=_checkpoints(_alike(work), work.fingerprint, work.run if work.anew else ""),
+            shorter="" if work.anew else _alike(work),
             epochs=self.epochs,
             seed=self.seed,
             early_stopping=self.early_stopping,

@@ -37,7 +37,7 @@ def test_a_contract_is_written_and_the_very_files_keep_it(here, capsys):
 
 
 def size(here):
-    from raypipe.cli.terminal import size_text
+    from raypipe.core.wording import size_text
 
     return size_text(sum(path.stat().st_size for path in (here / "data").iterdir()))
 

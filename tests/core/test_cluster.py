@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from raypipe.core.cluster import Attach, Debug, Local, Session, check_reach, connect, importable, num_cores
+from raypipe.core.cluster import Attach, Debug, Local, Session, check_reach, connect, num_cores
 
 LEDGER, STORE = "sqlite:////p/.raypipe/ledger.db", "/p/.raypipe/store"
 
@@ -70,14 +70,6 @@ def test_a_ray_that_is_there_already_is_used_and_left_running(tmp_path: Path, ra
         assert (session.started, session.num_cpus, session.num_nodes) == (False, 4, 1)
     assert ray.is_initialized()
     sys.path.remove(str(tmp_path))
-
-
-def test_what_the_workers_cannot_import_gets_a_line_each(tmp_path: Path, ray_cluster: None):
-    problems = importable(["json.dumps", "os.path", "nowhere.f", "json.nothing", "json"], tmp_path)
-    assert [problem.where for problem in problems] == ["nowhere.f", "json.nothing"]
-    assert "cannot be imported on the workers (ModuleNotFoundError: No module named 'nowhere')" in str(problems[0])
-    assert "module json has no 'nothing'" in str(problems[1])
-    assert str(tmp_path) in str(problems[0])
 
 
 def test_a_cluster_that_does_not_answer_is_one_line():

@@ -71,3 +71,11 @@ def dealt(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(stages, "SMALL_BYTES", -1)
     monkeypatch.setattr(exchange, "BUCKET_BYTES", 4096)
     monkeypatch.setattr(exchange, "PARTITION_BYTES", 8192)
+
+
+@pytest.fixture(params=["one task", "dealt"])
+def way(request: pytest.FixtureRequest) -> str:
+    """Rows across a table are brought together by one task, or dealt to many."""
+    if request.param == "dealt":
+        request.getfixturevalue("dealt")
+    return request.param

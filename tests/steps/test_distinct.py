@@ -11,13 +11,6 @@ from raypipe.core.step import Columns
 from raypipe.steps.distinct import Distinct
 
 
-@pytest.fixture(params=["one task", "dealt"])
-def way(request: pytest.FixtureRequest) -> str:
-    if request.param == "dealt":
-        request.getfixturevalue("dealt")
-    return request.param
-
-
 def readings(num_rows: int = 900) -> pa.Table:
     rng = np.random.default_rng(0)
     place = pa.array([None if p == "-" else p for p in rng.choice(["a", "ß", "-"], num_rows)]).dictionary_encode()

@@ -11,13 +11,6 @@ from raypipe.core.step import Columns
 from raypipe.steps.sort import Sort
 
 
-@pytest.fixture(params=["one task", "dealt"])
-def way(request: pytest.FixtureRequest) -> str:
-    if request.param == "dealt":
-        request.getfixturevalue("dealt")
-    return request.param
-
-
 def rows(num_rows: int = 900) -> pa.Table:
     rng = np.random.default_rng(0)
     columns = {

@@ -15,6 +15,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from raypipe.core.errors import DataError, RaypipeError, StoreError, nearest
+from raypipe.core.wording import first_line
 from raypipe.data.fragment.bounds import Seen, Stats, group_statistics
 from raypipe.data.fragment.conform import (
     bare_schema,
@@ -320,7 +321,7 @@ def opened(
     except FileNotFoundError as error:
         raise StoreError(f"{fragment.path}: is not in the store at {store.root}. {_REMEDY}") from error
     except (OSError, pa.ArrowException) as error:
-        raise StoreError(f"{fragment.path}: cannot be read back as it was written: {_first_line(error)}. {_REMEDY}") from error
+        raise StoreError(f"{fragment.path}: cannot be read back as it was written: {first_line(error).rstrip('.')}. {_REMEDY}") from error
 
 
 def verify_footer(store: Store, fragment: Fragment) -> None:
@@ -342,10 +343,6 @@ def _verified_footer(source: pa.NativeFile, fragment: Fragment) -> pq.FileMetaDa
 
 
 _REMEDY = "Restore the file from a copy, or delete it: the next run makes it again."
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
 
 
 def _is_coded(footer: pq.FileMetaData, name: str) -> bool:

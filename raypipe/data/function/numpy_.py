@@ -20,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
+from raypipe.core.wording import first_line
 from raypipe.data.types import is_number, type_name, value_type
 
 
@@ -143,7 +144,3 @@ def mixed(values: Any) -> str:
         if value is not None:
             first.setdefault(type(value).__name__, row)
     return " and ".join(f"{name} (first in row {row:,})" for name, row in first.items()) or "no values"
-
-
-def first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

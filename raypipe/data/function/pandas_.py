@@ -11,7 +11,8 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
-from raypipe.data.function.numpy_ import first_line, mixed
+from raypipe.core.wording import first_line
+from raypipe.data.function.numpy_ import mixed
 from raypipe.data.types import plain_type
 
 

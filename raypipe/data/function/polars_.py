@@ -13,8 +13,8 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.core.errors import DataError
+from raypipe.core.wording import first_line
 from raypipe.data.expression import polars
-from raypipe.data.function.numpy_ import first_line
 from raypipe.data.types import plain_type, type_name
 
 

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError
+from raypipe.core.wording import first_line
 from raypipe.data.fragment.conform import as_type
 from raypipe.data.names import quoted
 from raypipe.data.types import type_name, value_type
@@ -108,11 +109,6 @@ def column_types(
                     told = told.replace(f'"{inside}"', f'"{column}"')
                 raise DataError(f"column '{name}': '{written[name]}' cannot be computed: {told}") from None
     return tuple(types)
-
-
-def first_line(error: Exception) -> str:
-    lines = [line for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
 
 
 def _key(name: str, column: pa.ChunkedArray) -> pa.ChunkedArray:

@@ -10,8 +10,9 @@ from functools import lru_cache
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
+from raypipe.core.wording import first_line
 from raypipe.data.names import quoted
-from raypipe.data.shuffle.engine import connected, first_line
+from raypipe.data.shuffle.engine import connected
 
 Node = dict[str, Json]
 

@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.errors import DataError, Problem
+from raypipe.core.wording import first_line
 from raypipe.data.fragment.conform import as_type, taken
-from raypipe.data.shuffle.engine import as_keys, connected, first_line, select
+from raypipe.data.shuffle.engine import as_keys, connected, select
 from raypipe.data.shuffle.places import local
 from raypipe.data.types import type_name
 

@@ -10,11 +10,11 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
+from raypipe.core.wording import first_line
 from raypipe.data.expression import polars
 from raypipe.data.fragment.conform import stacked, taken
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.map import map_fragments
-from raypipe.data.shuffle.engine import first_line
 from raypipe.data.shuffle.exchange import Dealt, collect, deal, pieces
 from raypipe.data.shuffle.order import Order
 from raypipe.data.shuffle.places import AT, Source, placed, sources

@@ -36,6 +36,7 @@ from sqlalchemy.pool import NullPool
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, nearest
+from raypipe.core.wording import first_line
 from raypipe.data.source import sql_types
 from raypipe.data.source.piece import Batch
 from raypipe.data.source.sql_watermark import Unseen, ids, ids_of, packed, value_of
@@ -285,7 +286,7 @@ def _said(error: Exception, url: URL) -> str:
     """The first line of what the database says, never the URL's password."""
     if isinstance(error, NoSuchModuleError | ImportError):
         return f"no driver for {url.drivername} is installed: {error}"
-    text = (str(getattr(error, "orig", None) or error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    text = first_line(getattr(error, "orig", None) or error).rstrip(".")
     return text.replace(str(url.password), "***") if url.password else text
 
 

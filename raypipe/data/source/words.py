@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from raypipe.core.secret import masked
+from raypipe.core.wording import first_line
 
 _OF_THE_PLACE = re.compile(r"AWS Error|curlCode|google::cloud|CURL error|Azure|timed? ?out|[Cc]onnection|Couldn't connect")
 _IN_QUERY = re.compile(r"(?<=[?&])[^\s'\"]+")
@@ -14,7 +15,7 @@ def said(error: BaseException) -> str:
     """The first line of its text; what the environment names a secret, and what URLs have behind a `?`, is left out."""
     if isinstance(error, OSError) and error.errno and error.strerror:
         return error.strerror.lower()
-    text = (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")
+    text = first_line(error).rstrip(".")
     return scrubbed(text.partition(". Detail: ")[0])
 
 

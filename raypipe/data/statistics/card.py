@@ -80,14 +80,6 @@ def share_text(share: float) -> str:
     return f"{text} %"
 
 
-def size_text(size: float) -> str:
-    for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000:
-            return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
-        size /= 1000
-    return f"{size:.1f} TB"
-
-
 def value_text(value: Json) -> str:
     """A figure for a person, five digits of it; `None` is a dash."""
     if value is None:

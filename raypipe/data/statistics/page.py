@@ -12,7 +12,8 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from raypipe.core.artifact import Json
-from raypipe.data.statistics.card import Drawn, card, count_text, escape, share_text, size_text
+from raypipe.core.wording import size_text
+from raypipe.data.statistics.card import Drawn, card, count_text, escape, share_text
 
 if TYPE_CHECKING:
     from raypipe.data.statistics.profile import Profile

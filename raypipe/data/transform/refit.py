@@ -65,7 +65,7 @@ class Fit:
         return {name: psi for name, psi in self.drift.items() if psi > above}
 
     def __str__(self) -> str:
-        """`the fit of run 20261123-161810-ac21 stays; 'distance' has drifted most since, by 0.031 (PSI)`."""
+        """`the fit of run 20261123-161810-ac21b95e stays; 'distance' has drifted most since, by 0.031 (PSI)`."""
         most = next(iter(self.drift.items()), None)
         told = f"; '{most[0]}' has drifted most since, by {most[1]:.2g} (PSI)" if most else ""
         return f"the fit of run {self.run} stays{told}"
