@@ -16,3 +16,6 @@ HIGHER_IS_BETTER: dict[str, bool] = {
     "f1": True,
 }
 """The figures that are one number each, and which way is up: these are what a gate may bound."""
+
+FIGURES = (*HIGHER_IS_BETTER, "positives", "threshold", "calibration", "reasons", "errors")
+"""Everything that `Scores.figures` may hold."""

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from raypipe.core.cluster import Cluster, check_reach
-from raypipe.core.errors import ConfigError, Problem
+from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.core.step import Columns
 from raypipe.pipeline.build import build_step
+from raypipe.pipeline.condition import Condition
+from raypipe.pipeline.fingerprint import own_class
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Scene
@@ -16,7 +18,7 @@ from raypipe.pipeline.plan import Scene
 
 def check(pipeline: Pipeline, scene: Scene, cluster: Cluster | None = None) -> list[Problem]:
     """Every problem of the steps and of where they would run; empty where the pipeline can start. Imports none of the user's modules."""
-    problems = column_problems(pipeline, scene)
+    problems = column_problems(pipeline, scene) + figure_problems(pipeline, scene)
     if cluster is not None:
         problems += check_reach(cluster, scene.place.ledger_url, scene.place.store_root)
     return problems
@@ -38,6 +40,23 @@ def column_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
         problems += step.check(name, inputs)
         known[name] = step.columns(inputs)
     return problems
+
+
+def figure_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
+    """Figures that a `when` reads and the step named never has, as far as steps declare theirs."""
+    problems = []
+    for name, execution in pipeline.execution.items():
+        for step, figure, *_ in Condition(execution.when).figures if execution.when else ():
+            there = _figures_of(pipeline.nodes[step].target)
+            if there and figure not in there:
+                hint = f"{nearest(figure, there)} There are: {', '.join(sorted(there))}."
+                problems.append(Problem(f"execution.{name}.when", f"'{step}' has no figure '{figure}'.{hint}"))
+    return problems
+
+
+def _figures_of(target: str) -> tuple[str, ...]:
+    """Empty where a step does not say."""
+    return getattr(own_class(target), "figures", ()) if target.startswith("raypipe.") else ()
 
 
 class _Asked:

@@ -18,6 +18,7 @@ class Deploy:
 
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("name", "version", "settings")
 
     version: Ref[Version] = Ref("register")
     """The step whose version is deployed."""

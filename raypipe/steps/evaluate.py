@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, ClassVar
 from raypipe.core.artifact import Evaluation, Json, Model, Table
 from raypipe.core.errors import DataError, Problem, nearest
 from raypipe.core.step import Columns, Made, Ref, Work
+from raypipe.evaluate.figure import FIGURES
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,6 +30,7 @@ class Evaluate:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("numpy",)
+    figures: ClassVar[tuple[str, ...]] = (*FIGURES, "slices", "model", "of_rows")
 
     table: Ref[Table] = Ref("transform")
     """The step whose table holds the features, the label and the columns of the slices."""

@@ -18,6 +18,7 @@ class Gate:
     """The verdict. A champion whose figures on this test part are not known yet is scored anew, through its own transform."""
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("passed", "reasons", "note", "model", "champion")
 
     model: Ref[Model] = Ref("train")
     """The candidate."""

@@ -23,6 +23,7 @@ class InfraValidate:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("ray",)
+    figures: ClassVar[tuple[str, ...]] = ("passed", "reasons", "checks")
 
     version: Ref[Version] = Ref("register")
     """The step whose version is tried."""

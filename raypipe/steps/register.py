@@ -16,6 +16,7 @@ class Register:
 
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("name", "model", "version")
 
     name: str | None = None
     """The model's name; null: the pipeline's."""

@@ -23,6 +23,17 @@ class Train:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ()
+    figures: ClassVar[tuple[str, ...]] = (
+        "format",
+        "threshold",
+        "best_epoch",
+        "epochs",
+        "history",
+        "validation",
+        "rows",
+        "export_difference",
+        "resumed_from",
+    )
 
     model: Any = None
     """What is trained: raypipe.Booster, raypipe.Mlp, raypipe.Logistic. Set by the slot `model`."""
