@@ -13,7 +13,7 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.edge import edges_of, kind_problems
-from raypipe.pipeline.execution import execution_problems, executions, ignored_problems
+from raypipe.pipeline.execution import execution_problems, executions, failure_problems, ignored_problems
 from raypipe.pipeline.graph import edge_problems
 from raypipe.pipeline.node import Node, Pipeline
 
@@ -55,7 +55,7 @@ def _assembled(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     if not problems:
         problems = edge_problems(nodes)
     if not problems:
-        problems = kind_problems(nodes, shapes)
+        problems = [*kind_problems(nodes, shapes), *failure_problems(values.get("execution"), nodes)]
     if problems:
         raise ConfigError(problems)
     return Pipeline.of(values["name"], nodes, how)

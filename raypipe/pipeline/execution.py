@@ -13,6 +13,8 @@ from raypipe.code.shape import Shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
 from raypipe.pipeline.condition import Condition
+from raypipe.pipeline.graph import downstream
+from raypipe.pipeline.node import Node
 
 DEFAULT = "default"
 """The name in `execution` under which stands what holds for every step."""
@@ -134,6 +136,17 @@ def _rounds(written: Mapping[str, Any], names: list[str]) -> Iterator[Problem]:
         if then == name and name == min(round_):
             steps = ", ".join(f"'{b}' runs only where '{a}' fails" for a, b in pairwise([*round_, name]))
             yield Problem(f"execution.{name}.on_failure", f"none of these would ever run: {steps}.")
+
+
+def failure_problems(written: Any, nodes: Mapping[str, Node]) -> list[Problem]:
+    """Steps that are to run where another one fails and read what that one makes; of options and edges that have no other problem."""
+    problems = []
+    for step, options in (written or {}).items():
+        then = options.get("on_failure") if isinstance(options, Mapping) and step != DEFAULT else None
+        if then in nodes and then in downstream(nodes, step):
+            what = f"'{then}' reads what comes of '{step}', and would never run: name a step that does without it."
+            problems.append(Problem(f"execution.{step}.on_failure", what))
+    return problems
 
 
 def ignored_problems(written: Any, shapes: Mapping[str, Shape]) -> list[Problem]:

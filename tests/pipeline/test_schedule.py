@@ -50,3 +50,10 @@ def test_steps_that_only_follow_each_other_are_refused(project):
         ConfigError, match=r"execution\.a\.on_failure: none of these would ever run: 'b' runs only where 'a' fails, 'a' runs only"
     ):
         project.pipeline({"a": m.First(), "b": m.First(value=1)}, {"a": {"on_failure": "b"}, "b": {"on_failure": "a"}})
+
+
+def test_a_step_that_reads_what_failed_cannot_answer_for_it(project):
+    m = project.module
+    steps = {"a": m.First(), "b": m.Then(before="a"), "c": m.Then(before="b")}
+    with pytest.raises(ConfigError, match=r"execution\.a\.on_failure: 'c' reads what comes of 'a', and would never run: name a step"):
+        project.pipeline(steps, {"a": {"on_failure": "c"}})
