@@ -116,7 +116,6 @@ def hold(cluster: Local, jobs_port: int) -> Iterator[Session]:
 
     _quieten()
     extra: dict[str, Any] = {"include_dashboard": True, "dashboard_host": "127.0.0.1", "dashboard_port": jobs_port}
-    # Ray gives a job the address of the Ray that last started in the same temporary folder; and this one is of this user alone.
     temporary = tempfile.mkdtemp(prefix="raypipe-ray-")
     try:
         with _loopback(), head.free_agent_port():
@@ -128,10 +127,20 @@ def hold(cluster: Local, jobs_port: int) -> Iterator[Session]:
                 **extra,
                 **QUIET,
             )
-        yield _session(True)
+        session = _session(True)
+        _name_for_jobs(session.address, temporary)
+        yield session
     finally:
         ray.shutdown()
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _name_for_jobs(address: str, temporary: str) -> None:
+    """Ray gives a job's driver the address that its temporary folder names, which `ray start` alone writes; where it names none, the
+    address of any Ray that runs on the machine."""
+    from ray._private import utils
+
+    utils.write_ray_address(address, temporary)
 
 
 def totals(cluster: Cluster, session: Session) -> tuple[str, dict[str, float]]:

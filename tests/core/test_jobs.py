@@ -1,7 +1,4 @@
-"""A warm head started, given a job, asked about it and ended: the ledger on PostgreSQL, and a secret that shows nowhere.
-
-It stands among the tests of PostgreSQL, which come before the session's own Ray: beside that one the head refuses the job's token.
-"""
+"""A warm head, beside a Ray without a token: given jobs, asked about them, ended; a ledger on PostgreSQL, a secret that shows nowhere."""
 
 from __future__ import annotations
 
@@ -11,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -19,24 +17,17 @@ from typing import Any
 
 import pytest
 
+from raypipe.core.jobs import Jobs
 from raypipe.core.ledger import Ledger
+from tests import shop
 from tests.conftest import new_database
 
 ROOT = Path(__file__).parents[2]
 SECRET = "canary-0c1b7e52"
 
-CONFIG = """\
-defaults: [pipeline, _self_, {override source: parquet}]
-name: shop
-source: {_target_: raypipe.Csv, path: data.csv}
+STEPS = """
 split: null
 transform: null
-train: null
-evaluate: null
-gate: null
-register: null
-infra_validate: null
-deploy: null
 steps:
   seen: {_target_: own.seen, rows: source}
 """
@@ -54,10 +45,7 @@ def seen(rows: pa.Table) -> pa.Table:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "shop"
-    (folder / "conf").mkdir(parents=True)
-    (folder / "conf" / "shop.yaml").write_text(CONFIG)
-    (folder / "own.py").write_text(OWN)
+    folder = shop.write(tmp_path / "shop", "{_target_: raypipe.Csv, path: data.csv}", STEPS, OWN)
     (folder / "data.csv").write_text("id,amount\n1,5\n2,7\n3,9\n")
     return folder
 
@@ -86,12 +74,24 @@ def answer(url: str, token: str | None) -> tuple[int, str]:
         return error.code, ""
 
 
-def test_a_job_on_the_warm_head(project: Path, runtime: Path, tmp_path: Path, postgres_url: str):
+def addresses(url: str) -> set[str]:
+    """What three jobs are told to connect to: one of them may be told the right address by chance."""
+    jobs = Jobs(url)
+    ids = [jobs.submit("echo to $RAY_ADDRESS", {}, {}) for _ in range(3)]
+    while not all(jobs.job(id).is_over for id in ids):
+        time.sleep(0.2)
+    return {line for id in ids for line in jobs.logs(id).splitlines() if line.startswith("to ")}
+
+
+@pytest.mark.usefixtures("ray_cluster")
+def test_a_job_on_the_warm_head(project: Path, runtime: Path, tmp_path: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch):
     here: dict[str, Any] = {"cwd": project, "runtime": runtime}
     started = raypipe("cluster", "up", "--json", "--idle", "5m", **here)
     assert started.returncode == 0, started.stderr
     head = json.loads(started.stdout)
     assert answer(f"{head['jobs_url']}/api/jobs/", None)[0] == 401
+    monkeypatch.setenv("RAYPIPE_RUNTIME", str(runtime))
+    assert addresses(head["jobs_url"]) == {f"to {head['address']}"}, "not the session's Ray"
 
     shared: dict[str, Any] = {
         "RAYPIPE_LEDGER": new_database(postgres_url),

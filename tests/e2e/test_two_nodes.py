@@ -22,6 +22,7 @@ from raypipe.cli.main import main
 from raypipe.core.ledger import Ledger
 from raypipe.data.table import names
 from raypipe.pipeline.plan import open_scene
+from tests import shop
 from tests.conftest import new_database
 
 ROOT = Path(__file__).parents[2]
@@ -29,10 +30,7 @@ HEAD, OTHER = "10.77.0.1", "10.77.0.2"
 PORT, STORE_PORT = 6399, 5599
 NUM_FILES, NUM_ROWS = 8, 3_000
 
-CONFIG = """\
-defaults: [pipeline, {model: logistic}, _self_, {override source: parquet}]
-name: shop
-source: {path: data}
+STEPS = """
 split: {by: hash, key: id, validation: 0.2, test: 0.2}
 steps:
   labelled: {_target_: raypipe.Label, column: large, sql: amount > 10}
@@ -43,12 +41,6 @@ transform:
   seen: {_target_: own.seen}
   scale: {_target_: raypipe.Standardize, columns: [amount]}
   kinds: {_target_: raypipe.OneHot, columns: [kind]}
-train: null
-evaluate: null
-gate: null
-register: null
-infra_validate: null
-deploy: null
 """
 OWN = """\
 import os
@@ -134,11 +126,8 @@ def kill_all(namespace: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = tmp_path / "shop"
-    (folder / "conf").mkdir(parents=True)
+    folder = shop.write(tmp_path / "shop", "{path: data}", STEPS, OWN, "pipeline, {model: logistic}")
     (folder / "data").mkdir()
-    (folder / "conf" / "shop.yaml").write_text(CONFIG)
-    (folder / "own.py").write_text(OWN)
     for number in range(NUM_FILES):
         first = number * NUM_ROWS
         ids = range(first, first + NUM_ROWS)
