@@ -31,6 +31,7 @@ _EXPORTS = {
     # transforms
     "Select": "raypipe.data.transform.entry",
     "Derive": "raypipe.data.transform.derive",
+    "Query": "raypipe.data.transform.query",
     "Drop": "raypipe.data.transform.entry",
     "Standardize": "raypipe.data.transform.scaling",
     "Impute": "raypipe.data.transform.imputing",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -107,6 +108,8 @@ def _parsed(sql: str) -> Any:
         found = pl.sql_expr(sql)
     except pl.exceptions.PolarsError as error:
         raise DataError(f"'{sql}' is no SQL expression over a row: {first_line(error)}") from None
+    if moment := _MOMENT.search(_TEXTS.sub("''", sql)):
+        raise DataError(f"'{sql}': {moment[0]} gives another value at each run: keep the time in a column")
     if not found.meta.root_names():
         raise DataError(f"'{sql}' reads no column: it would be the same for every row")
     if _words(json.loads(found.meta.serialize(format="json"))) & _OVER_ROWS:
@@ -114,7 +117,12 @@ def _parsed(sql: str) -> Any:
     return found
 
 
-_OVER_ROWS = {"Agg", "Over", "Window", "Len", "Filter", "Quantile", "Correlation", "DropNulls", "Range", "Sort", "SortBy", "Rank", "Shift"}
+_TEXTS = re.compile(r"""'(?:[^']|'')*'|"(?:[^"]|"")*"|`[^`]*`|--[^\n]*|/\*.*?\*/""", re.DOTALL)
+_MOMENT = re.compile(r"\b(now(?=\s*\()|current_date|current_time|current_timestamp|localtime|localtimestamp)\b", re.IGNORECASE)
+"""What Polars replaces by the time at which it reads the text: each task would have another one."""
+_OVER_ROWS = {
+    "Agg", "Over", "Window", "Len", "Filter", "Quantile", "Correlation", "DropNulls", "Range", "Sort", "SortBy", "Rank", "Shift", "Explode"
+}  # fmt: skip
 """Of Polars' own words for the parts of an expression, those that look at other rows; its `is_row_separable` knows a mixture for none."""
 
 

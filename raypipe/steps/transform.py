@@ -92,7 +92,8 @@ class Transform:
             found.append(
                 Problem(f"{where}.refit_above", f"found {self.refit_above}, expected a number above 0: 0.1 is little, 0.25 is much.")
             )
-        return found + check(self._entries(), self._before(table or Columns(None)), where)
+        before = self._before(table or Columns(None))
+        return found + self._query_problems(before, where) + check(self._entries(), before, where)
 
     def columns(self, table: Columns) -> Columns:
         from raypipe.data.transform.flow import columns_after
@@ -112,7 +113,7 @@ class Transform:
     def explain(self, table: Columns) -> list[Pass]:
         from raypipe.data.transform.explain import passes
 
-        return passes(self._entries(), self.where, self.contract, self.profile, self._before(table))
+        return passes(self._entries(), self._condition(), self.contract, self.profile, self._before(table))
 
     def run(self, work: Work, table: Table) -> Made[Table]:
         from raypipe.data.table import TableSchema, fragments
@@ -144,10 +145,25 @@ class Transform:
 
         return problems(self.where, table) if self.where is not None else []
 
+    def _query_problems(self, table: Columns, where: str) -> list[Problem]:
+        from raypipe.data.transform.query import problems
+
+        return problems(self._written(), table, where)
+
     def _entries(self) -> dict[str, Any]:
+        from raypipe.data.transform.query import without_queries
+
+        return without_queries(self._written())
+
+    def _written(self) -> dict[str, Any]:
         from raypipe.data.transform.function import Function
 
         return {n: Function.of(e) if isinstance(e, UserCode) else e for n, e in self.entries.items()}
+
+    def _condition(self) -> str | None:
+        from raypipe.data.transform.query import condition
+
+        return condition(self.where, self.entries)
 
     def _recorded(self) -> dict[str, Json]:
         return {e.target: e.recorded for e in self.entries.values() if isinstance(e, UserCode)}
@@ -170,7 +186,8 @@ class Transform:
     def _where(self, schema: TableSchema) -> Where | None:
         from raypipe.data.transform.where import Where
 
-        return None if self.where is None else Where.over(self.where, schema.arrow)
+        condition = self._condition()
+        return None if condition is None else Where.over(condition, schema.arrow)
 
     def _fit(self, work: Work, schema: TableSchema, parts: list[Fragment], where: Where | None) -> FittedChain:
         import pyarrow as pa
@@ -240,8 +257,8 @@ class Transform:
         lost = table.num_rows - sum(counts.values()) + counts["rows_in"] - done.whole.num_rows
         if lost:
             raise DataError(f"{work.step}: {lost:,} of {table.num_rows:,} rows are neither written nor counted: {counts}")
-        if self.where is not None:
-            work.report(f"{counts['rows_left_out']:,} of {table.num_rows:,} rows do not meet `{self.where}`: left out")
+        if condition := self._condition():
+            work.report(f"{counts['rows_left_out']:,} of {table.num_rows:,} rows do not meet `{condition}`: left out")
         return counts
 
     def _beside(self, work: Work, name: str, done: Transformed) -> Sequence[Commit]:

@@ -35,6 +35,9 @@ def test_the_columns_that_it_reads_are_known_before():
         ("corr(arr_delay, x) > 0", "reads more than its own row"),
         ("arr_delay > quantile_cont(arr_delay, 0.5)", "reads more than its own row"),
         ("1 > 0", "reads no column"),
+        ("unnest(lists)", "reads more than its own row"),
+        ("now() > at", "'now() > at': now gives another value at each run: keep the time in a column"),
+        ("at < CURRENT_DATE", "CURRENT_DATE gives another value at each run"),
     ],
 )
 def test_what_is_no_expression_over_a_row_is_refused(sql, text):
@@ -42,6 +45,10 @@ def test_what_is_no_expression_over_a_row_is_refused(sql, text):
     assert text in problem
     with pytest.raises(DataError):
         _ = Expression(sql).columns
+
+
+def test_words_for_the_time_may_be_columns_and_texts():
+    assert Expression("\"current_date\" = 'now()'").columns == ["current_date"]
 
 
 def test_nan_is_no_value_before_and_behind():

@@ -12,7 +12,7 @@ from raypipe.data.transform.chain import Chain, needed_for
 from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.entry import Drop, Entry, Select
 from raypipe.data.transform.function import Function
-from raypipe.data.where.conditions import parsed
+from raypipe.data.transform.where import can_prune
 
 NUM_NAMES = 8
 """Columns that are named one by one."""
@@ -49,19 +49,11 @@ def _is_name(entry: Entry) -> bool:
 def _where(where: str | None) -> list[Part]:
     if where is None:
         return []
-    return [Part("where", "Arrow" if _is_tested(where) else "Polars", where)]
+    return [Part("where", "Arrow" if can_prune(where) else "Polars", where)]
 
 
 def _pruned(where: str | None) -> str:
-    return "; row groups that cannot meet where are left unread" if where is not None and _is_tested(where) else ""
-
-
-def _is_tested(where: str) -> bool:
-    """Whether statistics can tell that no row of a file meets it."""
-    try:
-        return bool(list(parsed(where)))
-    except ValueError:
-        return False
+    return "; row groups that cannot meet where are left unread" if where is not None and can_prune(where) else ""
 
 
 def _entry(name: str, entry: Any, does: str) -> Part:

@@ -92,6 +92,14 @@ def problems(sql: str, columns: Columns | None) -> list[str]:
     return []
 
 
+def can_prune(sql: str) -> bool:
+    """Whether statistics can tell that no row of a file meets it."""
+    try:
+        return bool(list(parsed(sql)))
+    except ValueError:
+        return False
+
+
 def _no_rows(sql: str, schema: pa.Schema) -> pa.Table:
     return pa.schema([schema.field(name) for name in Expression(sql).columns if name in schema.names]).empty_table()
 
