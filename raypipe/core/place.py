@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from raypipe.core.errors import ConfigError, Problem, nearest
+from raypipe.core.retention import Retention, retention
 
 MARK = "raypipe.toml"
-SETTINGS = ("project",)
+SETTINGS = ("project", "retention")
 """The keys that raypipe.toml may have."""
 
 
@@ -26,6 +27,8 @@ class Place:
     """`.raypipe/ledger.db` in the folder, unless RAYPIPE_LEDGER is set."""
     store_root: str
     """`.raypipe/store` in the folder, unless RAYPIPE_STORE is set."""
+    retention: Retention = Retention()
+    """What may go of all that, and when."""
 
 
 def find_project(config_dir: Path | None, start: Path, environ: Mapping[str, str] = os.environ) -> Place:
@@ -35,18 +38,19 @@ def find_project(config_dir: Path | None, start: Path, environ: Mapping[str, str
     inside = path / ".raypipe"
     ledger = environ.get("RAYPIPE_LEDGER") or str(inside / "ledger.db")
     store = environ.get("RAYPIPE_STORE") or str(inside / "store")
-    return Place(path, _name(path), _as_url(ledger, path), _as_root(store, path))
+    name, policy = _settings(path)
+    return Place(path, name, _as_url(ledger, path), _as_root(store, path), policy)
 
 
 def _nearest_marked(start: Path) -> Path:
     return next((folder for folder in (start, *start.parents) if (folder / MARK).is_file()), start)
 
 
-def _name(path: Path) -> str:
-    """The folder's name, unless raypipe.toml says `project = "x"`."""
+def _settings(path: Path) -> tuple[str, Retention]:
+    """What raypipe.toml says; the name is the folder's unless it says `project = "x"`."""
     file = path / MARK
     if not file.is_file():
-        return path.name or "project"
+        return path.name or "project", Retention()
     import tomllib
 
     try:
@@ -59,9 +63,10 @@ def _name(path: Path) -> str:
     name = settings.get("project", path.name)
     if not isinstance(name, str) or not name.strip():
         problems.append(Problem(f"{file}: project", f'is {name!r}; expected a name, as in `project = "flights"`'))
-    if problems:
-        raise ConfigError(problems)
-    return name
+    policy, more = retention(settings.get("retention", {}), f"{file}: retention")
+    if problems or more:
+        raise ConfigError([*problems, *more])
+    return name, policy
 
 
 def _as_url(ledger: str, path: Path) -> str:

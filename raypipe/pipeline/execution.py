@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
@@ -12,6 +11,7 @@ from raypipe.code.annotation import misfit
 from raypipe.code.shape import Shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
+from raypipe.core.units import BYTES, SECONDS, num_bytes, read, seconds
 from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.graph import downstream
 from raypipe.pipeline.node import Node
@@ -21,8 +21,6 @@ DEFAULT = "default"
 
 FINISH, STOP, CONTINUE = "finish", "stop", "continue"
 
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-_BYTES = {"": 1, "B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _TIMES = ("backoff", "timeout", "deadline")
 
 
@@ -184,9 +182,9 @@ def _step_problems(step: str, options: Any, names: list[str]) -> Iterator[Proble
 
 
 def _value_problems(at: str, name: str, value: Any, step: str, names: list[str]) -> Iterator[Problem]:
-    if name in _TIMES and value is not None and _read(value, _SECONDS) is None:
+    if name in _TIMES and value is not None and read(value, SECONDS) is None:
         yield Problem(at, f"found {value!r}, expected a time, e.g. 30, 90s, 10m, 2h.")
-    elif name == "memory" and value is not None and _read(value, _BYTES) is None:
+    elif name == "memory" and value is not None and read(value, BYTES) is None:
         yield Problem(at, f"found {value!r}, expected a size, e.g. 512MiB, 4GB.")
     elif name in ("retries", "cpus", "gpus") and value is not None and value < 0:
         yield Problem(at, f"found {value}, expected 0 or more.")
@@ -224,27 +222,3 @@ def _cache_problems(at: str, value: Json) -> Iterator[Problem]:
                 yield Problem(f"{at}.{key}", f"unknown.{nearest(str(key), ['ignore'])}")
     elif value not in (True, False, "on", "off"):
         yield Problem(at, f"found {value!r}, expected off, on, or {{ignore: [...]}}.")
-
-
-def seconds(value: float | str) -> float:
-    """`5`, `5s`, `10m`, `2h` in seconds."""
-    found = _read(value, _SECONDS)
-    assert found is not None, "times are checked before"
-    return found
-
-
-def num_bytes(value: int | str) -> int:
-    """`512MiB`, `4GB` in bytes."""
-    found = _read(value, _BYTES)
-    assert found is not None, "sizes are checked before"
-    return int(found)
-
-
-def _read(value: Json, units: Mapping[str, float]) -> float | None:
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
-        return float(value) if value >= 0 else None
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([A-Za-z]*)\s*", str(value))
-    if not match:
-        return None
-    unit = units.get(match[2] or ("s" if "s" in units else ""))
-    return None if unit is None else float(match[1]) * unit

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from raypipe.pipeline.execution import Execution, executions, num_bytes, seconds
+from raypipe.core.units import num_bytes, seconds
+from raypipe.pipeline.execution import Execution, executions
 
 
 @pytest.mark.parametrize(
