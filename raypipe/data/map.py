@@ -1,4 +1,4 @@
-"""The one executor: a kernel mapped over descriptors (fragments, files) by Ray Data, or in a plain loop."""
+"""The one executor: a kernel mapped over descriptors (fragments, files) by Ray Data, in one task of Ray's, or in a plain loop."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import traceback
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from raypipe.core import meter, output
@@ -24,6 +25,10 @@ R = TypeVar("R")
 TASK_BYTES = 8 << 20
 """Small items share a task up to this many bytes: one costs Ray Data 16 ms of the driver's CPU, and a fragment of 10 kB 1 ms."""
 TRIES = 2
+HEARS_S = 0.5
+"""How long the driver waits for a task before it listens to whether it is to end."""
+CANCEL_S = 3.0
+"""How long a task that is cancelled is waited for."""
 TASKS_PER_CPU = 4
 """As many tasks are left at least, so that all CPUs end at about the same time."""
 
@@ -56,6 +61,8 @@ def map_fragments(kernel: Callable[[T], R], items: Sequence[T], *, inline: bool,
     piece = _Attempt(kernel)
     if inline or not items:
         return [_value(outcome) for item in items for outcome in piece([item])]
+    if len(items) == 1 and not on.stay:
+        return [_value(outcome) for outcome in _by_one_task(piece, items, on).outcomes]
     results: list[Any] = [None] * len(items)
     for done in _by_ray(piece, items, on):
         for index, outcome in enumerate(done.outcomes, done.first):
@@ -141,11 +148,7 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
             return work(row)
 
     def work(row: dict[str, _Piece]) -> dict[str, _Done]:
-        piece, began, printed = row["item"], time.monotonic(), output.Lines()
-        with meter.task() as spent, output.heard(printed, alone=True):
-            lost = _lost_worker(piece.items)
-            outcomes = [lost] if lost else attempt(piece.items)
-        return {"item": _Done(piece.first, outcomes, _held(spent.cost, time.monotonic() - began, on), printed)}
+        return {"item": _done(attempt, row["item"], on.num_gpus)}
 
     # A block a task: more rows in one would run one after another.
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
@@ -164,12 +167,55 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     try:
         with _ended(dataset):
             for row in dataset.iter_rows():
-                meter.add(row["item"].cost)
-                output.hand_on(row["item"].printed, _name(items[row["item"].first]).rpartition("/")[2])
+                _told_of(row["item"], items)
                 del missing[row["item"].first]
                 yield row["item"]
     except ray.exceptions.RayActorError as error:
         raise _lost([item for piece in missing.values() for item in piece.items], "one of ") from error
+
+
+def _by_one_task(attempt: _Attempt, items: Sequence[Any], on: Workers) -> _Done:
+    """One piece needs no plan of Ray Data's, which costs 60 ms of the driver's CPU."""
+    import ray
+    import ray.exceptions
+
+    _most(on, ray.cluster_resources())
+    options = {**_share(on), "max_retries": TRIES, **ray_options()}
+    running = _task().options(**options).remote(attempt, _Piece(0, list(items)), on.num_gpus)
+    try:
+        while True:
+            # A pause in which Python's own code runs: what is raised in this thread from another one is heard there alone.
+            with contextlib.suppress(ray.exceptions.GetTimeoutError):
+                done: Any = ray.get(running, timeout=HEARS_S)
+                break
+    except BaseException:
+        ray.cancel(running, force=True)
+        ray.wait([running], timeout=CANCEL_S, fetch_local=False)
+        raise
+    _told_of(done, items)
+    return done
+
+
+@lru_cache(maxsize=1)
+def _task() -> Any:
+    import ray
+
+    return ray.remote(_done)
+
+
+def _done(attempt: _Attempt, piece: _Piece, num_gpus: float) -> _Done:
+    """In the task: what became of its items, what that cost and what was printed."""
+    began, printed = time.monotonic(), output.Lines()
+    with meter.task() as spent, output.heard(printed, alone=True):
+        lost = _lost_worker(piece.items)
+        outcomes = [lost] if lost else attempt(piece.items)
+    # The GPUs that the task had count for as long as it had them.
+    return _Done(piece.first, outcomes, replace(spent.cost, gpu_s=(time.monotonic() - began) * num_gpus), printed)
+
+
+def _told_of(done: _Done, items: Sequence[Any]) -> None:
+    meter.add(done.cost)
+    output.hand_on(done.printed, _name(items[done.first]).rpartition("/")[2])
 
 
 @contextlib.contextmanager
@@ -214,11 +260,6 @@ def _most(on: Workers, resources: Mapping[str, float]) -> int:
             raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there:g} in all")
         room += [int(there / share)] if share else []
     return min(room, default=1)
-
-
-def _held(cost: Cost, seconds: float, on: Workers) -> Cost:
-    """With the GPUs that the task had, for as long as it had them."""
-    return replace(cost, gpu_s=seconds * on.num_gpus)
 
 
 def _share(on: Workers) -> dict[str, Any]:

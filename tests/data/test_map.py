@@ -1,11 +1,13 @@
 import os
+import threading
 import time
 from dataclasses import dataclass
 
 import pytest
 
-from raypipe.core.errors import DataError, StoreError
+from raypipe.core.errors import DataError, Interrupted, StoreError
 from raypipe.data.map import _pieces, map_fragments
+from raypipe.pipeline.interrupt import Interrupt
 
 
 @dataclass(frozen=True)
@@ -112,3 +114,46 @@ def test_many_tiny_items_share_tasks():
     assert len(_pieces([Item("", 0, size=5 << 20)] * 320, num_cpus=4)) == 320
     assert len(_pieces([Item("", 0, size=2 << 20)] * 320, num_cpus=4)) == 80
     assert len(_pieces(list(range(320)), num_cpus=4)) == 320
+
+
+def test_a_single_item_has_the_same_promises(inline):
+    assert map_fragments(lambda item: item, ITEMS[:1], inline=inline) == ITEMS[:1]
+    with pytest.raises(DataError, match=r"t/7\.parquet: user_function raised ZeroDivisionError"):
+        map_fragments(lambda item: user_function(item.number), ITEMS[7:8], inline=inline)
+    with pytest.raises(StoreError, match="is gone"):
+        map_fragments(_gone, ITEMS[:1], inline=inline)
+
+
+def _gone(item):
+    raise StoreError(f"{item.path}: is gone")
+
+
+def test_a_single_item_whose_worker_dies_is_said(ray_cluster):
+    with pytest.raises(DataError, match=r"t/1\.parquet: the worker process ended 2 times before it was done"):
+        map_fragments(lambda item: os._exit(1), ITEMS[1:2], inline=False)
+
+
+def test_a_single_item_is_ended_with_the_thread_that_waits_for_it(ray_cluster, tmp_path):
+    interrupt, outcome = Interrupt(), []
+
+    def kernel(item):
+        (tmp_path / "begun").touch()
+        time.sleep(60)
+        (tmp_path / "ended").touch()
+
+    def work():
+        try:
+            with interrupt.within():
+                map_fragments(kernel, ITEMS[:1], inline=False)
+        except Interrupted as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    while not (tmp_path / "begun").exists():
+        time.sleep(0.01)
+    interrupt.ask(Interrupted("enough"))
+    interrupt.force()
+    thread.join(30)
+    assert [str(error) for error in outcome] == ["enough"]
+    assert not (tmp_path / "ended").exists()
