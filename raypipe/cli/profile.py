@@ -13,7 +13,7 @@ from rich.text import Text
 
 from raypipe.cli.terminal import console
 from raypipe.core.errors import DataError
-from raypipe.core.wording import size_text
+from raypipe.core.wording import counted, size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import reached
 
@@ -50,7 +50,7 @@ def _write(path: Path, page: str) -> None:
 
 def _show(said: Json) -> None:
     out = console()
-    made = f"{said['rows']:,} rows in {said['files']} files of {size_text(said['bytes'])}, {said['made_at']}"
+    made = f"{said['rows']:,} rows in {counted(said['files'], 'file')} of {size_text(said['bytes'])}, {said['made_at']}"
     out.print(Text(f"{said['table']} snapshot {said['snapshot']}: {made}"))
     table = Table(box=None, header_style="bold", pad_edge=False)
     for head in ("column", "type", "missing", "distinct", "values", "least", "middle", "greatest", ""):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.cli.rows import print_rows, write_rows
 from raypipe.cli.terminal import console, show_rows
-from raypipe.core.wording import size_text
+from raypipe.core.wording import counted, size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import Reached, queried, reached
 
@@ -38,9 +38,8 @@ def show(options: argparse.Namespace) -> int:
         return 0
     s = found.snapshot
     made = f"{s.mode} by {found.artifact.pipeline}.{found.artifact.step}, run {found.artifact.run}"
-    console().print(
-        f"{s.name} snapshot {s.id}: {s.num_rows:,} rows in {s.num_files} files of {size_text(s.size)}, {s.created_at[:19]}, {made}"
-    )
+    files = f"{counted(s.num_files, 'file')} of {size_text(s.size)}"
+    console().print(f"{s.name} snapshot {s.id}: {s.num_rows:,} rows in {files}, {s.created_at[:19]}, {made}")
     rows = [[c["name"], c["type"], *("" if c[key] is None else c[key] for key in ("nulls", "min", "max")), c["marks"]] for c in columns]
     return show_rows(options, columns, ("column", "type", "nulls", "min", "max", ""), rows, "no columns")
 
@@ -99,7 +98,7 @@ def export(options: argparse.Namespace) -> int:
     else:
         made = to_parquet(scene.store, parts, schema, folder)
     values = {"folder": str(folder), "format": options.format, "files": made.num_files, "rows": made.num_rows, "notes": list(made.notes)}
-    lines = [f"{made.num_rows:,} rows written to {folder} as {options.format}, {made.num_files} files", *made.notes]
+    lines = [f"{made.num_rows:,} rows written to {folder} as {options.format}, {counted(made.num_files, 'file')}", *made.notes]
     print(json.dumps(values, indent=2) if options.json else "\n".join(lines))
     return 0
 

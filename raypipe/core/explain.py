@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+
+NUM_NAMED = 8
+"""Columns that are named one by one."""
 
 
 @dataclass(frozen=True)
@@ -29,4 +33,22 @@ class Pass:
     """The columns that no engine touches."""
 
 
+@dataclass(frozen=True)
+class Explained:
+    """What a step does in passes over files."""
+
+    passes: list[Pass]
+    apart: tuple[str, ...] = ()
+    """The steps that it reads whose passes are their own: what a step makes is an artifact, which later runs and other steps find, so that
+    its rows are written even where only one step reads them."""
+
+
 WRITE = Part("write", "Arrow", "Parquet with page checksums, its sha256 on the way, fsync")
+
+
+def some(names: Sequence[str] | None, unknown: str) -> str:
+    """The first names, and how many more there are; `unknown` where they are not known."""
+    if names is None:
+        return unknown
+    more = f" and {len(names) - NUM_NAMED} more" if len(names) > NUM_NAMED else ""
+    return ", ".join(names[:NUM_NAMED]) + more

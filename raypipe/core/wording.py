@@ -8,6 +8,11 @@ def first_line(error: object) -> str:
     return next((line for line in str(error).strip().splitlines() if line), type(error).__name__)
 
 
+def counted(number: int, what: str) -> str:
+    """`1 file`, `12,000 files`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+
+
 def size_text(size: float) -> str:
     """`512 B`, `37.2 MB`."""
     for unit in ("B", "kB", "MB", "GB"):

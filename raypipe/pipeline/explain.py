@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from raypipe.core.explain import Pass
+from raypipe.core.explain import Explained
 from raypipe.core.step import Columns
 from raypipe.pipeline.build import build_step
 from raypipe.pipeline.graph import order
@@ -12,15 +12,15 @@ from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Scene
 
 
-def explained(pipeline: Pipeline, scene: Scene) -> dict[str, list[Pass]]:
+def explained(pipeline: Pipeline, scene: Scene) -> dict[str, Explained]:
     """Step -> its passes, of the steps that say them by a method `explain(**columns_of_inputs)`. The pipeline has passed `check`."""
-    found: dict[str, list[Pass]] = {}
+    found: dict[str, Explained] = {}
     known: dict[str, Columns] = {}
     for name in order(pipeline.nodes):
         node = pipeline.nodes[name]
         step: Any = build_step(node, scene.search)
         inputs = {edge: known[ref] for edge, ref in node.refs.items() if ref is not None}
         if hasattr(step, "explain"):
-            found[name] = step.explain(**inputs)
+            found[name] = Explained(step.explain(**inputs), tuple(ref for ref in node.refs.values() if ref in found))
         known[name] = (step.columns(**inputs) if hasattr(step, "columns") else None) or Columns(None)
     return found

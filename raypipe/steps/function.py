@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError, Problem
-from raypipe.core.explain import WRITE, Part, Pass
+from raypipe.core.explain import WRITE, Part, Pass, some
 from raypipe.core.form import WRITTEN, Form, expected, form_of
 from raypipe.core.step import Columns, Made, Work
 from raypipe.steps.onward import columns_onward, onward
@@ -69,7 +69,9 @@ class FunctionStep:
         gets = ", ".join(f"{name} as {form}" for name, form in self._forms.items())
         how = "in the driver, its tasks by Ray Data" if self._is_of_datasets else "once, in one task"
         called = Part(self.target, "Python", f"gets {gets}, gives {self._gives}; called {how}", cuts=True)
-        return [Pass("whole tables", (Part("read", "Arrow", "all columns; page checksums verified"), called, WRITE))]
+        reads = "; ".join(f"{name}: {some(found.names, 'all columns')}" for name, found in inputs.items())
+        parts = (Part("read", "Arrow", f"{reads}; page checksums verified"), called, WRITE)
+        return [Pass("whole tables" if not any(form.streamed for form in self._forms.values()) else "row groups, one after another", parts)]
 
     def run(self, work: Work, **inputs: Table) -> Made[Table]:
         from raypipe.data.function.whole import Given

@@ -11,6 +11,7 @@ from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Work
 from raypipe.data.ingest.policy import Policy
 
 if TYPE_CHECKING:
+    from raypipe.core.explain import Pass
     from raypipe.data.ingest.ingest import Intaken, Order
     from raypipe.data.source.piece import Limit, New
 
@@ -77,6 +78,11 @@ class Ingest:
 
     def columns(self) -> Columns:
         return self.contract.columns_of() if self.contract is not None else Columns(None)
+
+    def explain(self) -> list[Pass]:
+        from raypipe.data.ingest.explain import passes
+
+        return passes(self.source, self.contract, self.partition_by, self.sort_by, self.profile)
 
     def run(self, work: Work) -> Made[Table]:
         from raypipe.data.ingest.ingest import take

@@ -51,11 +51,11 @@ class Label:
         return foreseen(look, table)
 
     def explain(self, table: Columns) -> list[Pass]:
-        from raypipe.core.explain import WRITE, Part, Pass
+        from raypipe.core.explain import WRITE, Part, Pass, some
         from raypipe.data.expression import Expression
 
         reads = Expression(self.sql).columns
-        around = ", ".join(name for name in table.names or () if name not in reads) or f"all but {', '.join(reads)}"
+        around = some([name for name in table.names if name not in reads], "") if table.names else f"all but {', '.join(reads)}"
         made = Part("label", "Polars", f"{self.column} = {self.sql}")
         return [Pass("every row", (Part("read", "Arrow", "all columns; page checksums verified"), made, WRITE), around)]
 

@@ -9,7 +9,7 @@ from raypipe.code.called import forms, problems_of
 from raypipe.code.recorded import UserCode
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import Problem, nearest
-from raypipe.core.explain import WRITE, Part, Pass
+from raypipe.core.explain import WRITE, Part, Pass, some
 from raypipe.core.form import ROW_FORMS
 from raypipe.core.step import NO_IDENTITY, Columns, Function, Made, Ref, Work
 from raypipe.steps.onward import columns_onward, onward
@@ -67,10 +67,8 @@ class MapBatches:
     def explain(self, table: Columns) -> list[Pass]:
         takes, gives = forms(self._code)
         names = self.takes or table.names
-        read = "all columns" if names is None or self.rows == "same" else ", ".join(names)
-        called = Part(
-            self._code.target, "Python", f"gets {', '.join(names) if names else 'all columns'} as {takes}, gives {gives}", cuts=True
-        )
+        read = "all columns" if names is None or self.rows == "same" else some(names, "")
+        called = Part(self._code.target, "Python", f"gets {some(names, 'all columns')} as {takes}, gives {gives}", cuts=True)
         around = "all but those" if self.takes and self.rows == "same" else ""
         return [Pass("every row", (Part("read", "Arrow", f"{read}; page checksums verified"), called, WRITE), around)]
 

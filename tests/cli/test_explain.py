@@ -53,3 +53,22 @@ def test_as_json(fresh: Path, capsys: pytest.CaptureFixture[str]):
     assert [one["over"] for one in passes] == ["the training part", "every row"]
     assert [part["what"] for part in passes[1]["parts"]] == ["read", "where", "inputs", "ratio", "scale", "plans", "write"]
     assert {part["engine"] for part in passes[1]["parts"]} == {"Arrow", "Polars", "NumPy", ""}
+
+
+def test_an_ingest_a_function_and_what_is_not_fused(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    code = "import polars as pl\n\n\ndef few(table: pl.DataFrame) -> pl.DataFrame:\n    return table\n"
+    (fresh / "mine.py").write_text(code)
+    path = fresh / "conf" / "churn.yaml"
+    text = path.read_text().replace("label: left", "ingest: {sort_by: [age], profile: true}\nlabel: left")
+    more = "  more: {_target_: raypipe.MapBatches, table: few, function: {_target_: mine.few}, takes: [age]}\n"
+    path.write_text(f"{text}\nsteps:\n  few: {{_target_: mine.few, table: source}}\n{more}")
+    capsys.readouterr()
+    assert main(["plan", "--explain"]) == 0
+    told = [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
+    assert "read Arrow Csv data/customers.csv: customer_id, age, plan, months, calls_per_month, ended_on, left" in told
+    assert "contract Arrow customer_id, age, plan, months, calls_per_month, ended_on, left" in told
+    assert "layout Arrow sorted by age" in told
+    assert "judge before the commit, over the whole table: unique customer_id" in told
+    assert "not fused with source: what a step makes is a table of its own, which later runs and other steps find" in told
+    assert any(line.startswith("mine.few Python gets table as") and line.endswith("barrier: a Python function") for line in told)
+    assert "not fused with few: what a step makes is a table of its own, which later runs and other steps find" in told

@@ -17,7 +17,7 @@ def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
 
 def test_in_the_terminal(churn: Path, capsys: pytest.CaptureFixture[str]):
     out = said(capsys, "churn.source")
-    assert "churn.source snapshot 1: 200 rows in 1 files" in out
+    assert "churn.source snapshot 1: 200 rows in 1 file of " in out
     (plan,) = [line for line in out.splitlines() if line.startswith("plan ")]
     assert "string" in plan
     assert "%" in plan

@@ -31,7 +31,7 @@ def test_columns_with_their_statistics(churn: Path, capsys: pytest.CaptureFixtur
     columns = {c["name"]: c for c in values(capsys, "show", "churn.source")["columns"]}
     assert (columns["customer_id"]["type"], columns["customer_id"]["min"], columns["customer_id"]["max"]) == ("int64", 1, 200)
     assert columns["ended_on"]["marks"] == "known afterwards"
-    assert "200 rows in 1 files" in said(capsys, "show", "churn.source")
+    assert "200 rows in 1 file" in said(capsys, "show", "churn.source")
 
 
 def test_the_log(churn: Path, capsys: pytest.CaptureFixture[str]):
@@ -117,7 +117,7 @@ def test_a_tag(churn: Path, capsys: pytest.CaptureFixture[str]):
 def test_an_export(churn: Path, capsys: pytest.CaptureFixture[str]):
     import pyarrow.parquet as pq
 
-    assert said(capsys, "export", "churn.source", "out") == "200 rows written to out as parquet, 1 files\n"
+    assert said(capsys, "export", "churn.source", "out") == "200 rows written to out as parquet, 1 file\n"
     assert pq.read_table(churn / "out").num_rows == 200
     assert "out: there is something already" in said(capsys, "export", "churn.source", "out", code=2)
 

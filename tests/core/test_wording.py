@@ -2,7 +2,7 @@
 
 import pytest
 
-from raypipe.core.wording import first_line, size_text
+from raypipe.core.wording import counted, first_line, size_text
 
 
 @pytest.mark.parametrize(
@@ -21,3 +21,7 @@ def test_the_first_line(error: Exception, says: str):
 @pytest.mark.parametrize(("size", "says"), [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (37_200_000, "37.2 MB"), (5e15, "5000.0 TB")])
 def test_a_size(size: float, says: str):
     assert size_text(size) == says
+
+
+def test_one_of_a_thing_is_no_several():
+    assert [counted(n, "file") for n in (0, 1, 12_000)] == ["0 files", "1 file", "12,000 files"]

@@ -203,7 +203,7 @@ def test_plan_explains_it(project: Path):
 
     step = {"_target_": "raypipe.MapBatches", "function": {"_target_": "mine.arrays"}, "takes": ["distance"]}
     pipeline = rp.Pipeline("p", source=rp.Parquet(path="data"), steps={"out": step}, project_path=project)
-    (only,) = explained(pipeline, open_scene(project))["out"]
+    (only,) = explained(pipeline, open_scene(project))["out"].passes
     called = only.parts[1]
     assert (called.engine, called.cuts, called.what) == ("Python", True, "mine.arrays")
     assert called.detail == "gets distance as dict[str, np.ndarray], gives dict[str, np.ndarray]"

@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Look
+from raypipe.core.wording import counted
 from raypipe.data.names import column_problems
 from raypipe.data.source.listing import list_below, name_of
 from raypipe.data.source.location import Found, Location, reading
@@ -89,7 +90,7 @@ def new_files(source: FileSource, look: Look, progress: Progress, limit: Limit |
     return New(
         pieces=[_piece(file, look) for file in now],
         state={"files": len(listed), "state": state(listed)},
-        told=f"{len(fresh):,} new of {len(files):,} files{left_out}",
+        told=f"{len(fresh):,} new of {counted(len(files), 'file')}{left_out}",
         more=bool(later),
         lag={"files": len(later)},
         changed=[_piece(file, look) for file in changed],

@@ -12,7 +12,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING
 
 from raypipe.core.artifact import Json
-from raypipe.core.wording import size_text
+from raypipe.core.wording import counted, size_text
 from raypipe.data.statistics.card import Drawn, card, count_text, escape, share_text
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ def _header(said: Json, drawn: list[Drawn]) -> str:
         ("to look at", count_text(sum(bool(one.warnings) for one in drawn)), "with a warning"),
     ]
     if "bytes" in said:
-        tiles.insert(2, ("size", size_text(said["bytes"]), f"in {said['files']:,} files"))
+        tiles.insert(2, ("size", size_text(said["bytes"]), f"in {counted(said['files'], 'file')}"))
     shown = "".join(f'<div class="tile"><dt>{name}</dt><dd>{value}<small>{more}</small></dd></div>' for name, value, more in tiles)
     about = f"snapshot {said['snapshot']}, made {escape(said['made_at'].replace('T', ' '))} UTC" if "snapshot" in said else ""
     title = f'<h1>{escape(said.get("table", "Profile"))}</h1>\n<p class="from">{about}</p>'

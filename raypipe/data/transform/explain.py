@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from raypipe.core.explain import WRITE, Part, Pass
+from raypipe.core.explain import WRITE, Part, Pass, some
 from raypipe.core.step import Columns
 from raypipe.data.transform.around import touched
 from raypipe.data.transform.chain import Chain, needed_for
@@ -14,19 +14,16 @@ from raypipe.data.transform.entry import Drop, Entry, Select
 from raypipe.data.transform.function import Function
 from raypipe.data.transform.where import can_prune
 
-NUM_NAMES = 8
-"""Columns that are named one by one."""
-
 
 def passes(entries: Mapping[str, Entry], where: str | None, contract: Any, profile: bool, columns: Columns) -> list[Pass]:
     """A pass for each stage of learning, then the one that applies, judges and writes."""
     found = [_learning(entries, names, where) for names in Chain(entries).plan_stages()]
     reads = touched(entries)
-    all_columns = _names(columns.names, "all columns")
+    all_columns = some(columns.names, "all columns")
     parts = [Part("read", "Arrow", f"{all_columns}; page checksums verified{_pruned(where)}"), *_where(where)]
     parts += [_entry(name, entry, "") for name, entry in entries.items()]
     if contract is not None:
-        parts.append(Part("contract", "Arrow", _names([*contract.columns, *contract.rules], "")))
+        parts.append(Part("contract", "Arrow", some([*contract.columns, *contract.rules], "")))
     if profile:
         parts.append(Part("profile", "Arrow", "sketches of every column, kept beside the file"))
     return [*found, Pass("every row", (*parts, WRITE), _around(reads, columns))]
@@ -35,7 +32,7 @@ def passes(entries: Mapping[str, Entry], where: str | None, contract: Any, profi
 def _learning(entries: Mapping[str, Entry], names: Sequence[str], where: str | None) -> Pass:
     kept, reads = needed_for(entries, names)
     parts = [
-        Part("read", "Arrow", f"{_names(sorted(reads) if reads is not None else None, 'all columns')}{_pruned(where)}"),
+        Part("read", "Arrow", f"{some(sorted(reads) if reads is not None else None, 'all columns')}{_pruned(where)}"),
         *_where(where),
     ]
     parts += [_entry(name, e, "learns " if name in names else "") for name, e in entries.items() if name in kept and not _is_name(e)]
@@ -59,24 +56,17 @@ def _pruned(where: str | None) -> str:
 def _entry(name: str, entry: Any, does: str) -> Part:
     kind = type(entry).__name__
     if isinstance(entry, Function):
-        taken = "every column that reaches it" if entry.takes is None else _names(entry.takes, "")
+        taken = "every column that reaches it" if entry.takes is None else some(entry.takes, "")
         told = "" if entry.takes is not None else ": none goes round it"
         return Part(name, "Python", f"{does}{entry.target} gets {taken}{told}", cuts=True)
     if isinstance(entry, Derive):
         return Part(name, "Polars", "; ".join(f"{column} = {sql}" for column, sql in entry.columns.items()))
-    return Part(name, "" if _is_name(entry) else "NumPy", f"{does}{kind} {_names(entry.columns, '')}")
+    return Part(name, "" if _is_name(entry) else "NumPy", f"{does}{kind} {some(entry.columns, '')}")
 
 
 def _around(reads: set[str] | None, columns: Columns) -> str:
     if reads is None:
         return ""
     if columns.names is None:
-        return f"all but {_names(sorted(reads), '')}" if reads else "all columns"
-    return _names([name for name in columns.names if name not in reads], "")
-
-
-def _names(names: Sequence[str] | None, unknown: str) -> str:
-    if names is None:
-        return unknown
-    more = f" and {len(names) - NUM_NAMES} more" if len(names) > NUM_NAMES else ""
-    return ", ".join(names[:NUM_NAMES]) + more
+        return f"all but {some(sorted(reads), '')}" if reads else "all columns"
+    return some([name for name in columns.names if name not in reads], "")

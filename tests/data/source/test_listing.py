@@ -178,4 +178,4 @@ def test_patterns_of_an_object_store():
 def test_files_that_are_left_out_for_their_names_are_counted(project, path, left_out):
     for name in ("a.csv", "_b.csv", ".c.csv", "_SUCCESS", ".a.csv.crc", "_date=1/d.csv"):
         put(project, f"data/{name}")
-    assert Csv(path).new(look(project), NOTHING).told == f"1 new of 1 files{left_out}"
+    assert Csv(path).new(look(project), NOTHING).told == f"1 new of 1 file{left_out}"

@@ -85,7 +85,7 @@ def test_size_and_time_spare_a_digest(s3, monkeypatch):
     taken = Progress(files={piece.name: piece.file for piece in first.pieces})
     monkeypatch.setattr(Location, "raw", None)
     again = new(Csv(url), taken)
-    assert (again.pieces, again.state, again.told) == ([], first.state, "0 new of 1 files")
+    assert (again.pieces, again.state, again.told) == ([], first.state, "0 new of 1 file")
     assert state([piece.file for piece in first.pieces]) == first.state["state"]
 
 
