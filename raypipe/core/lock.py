@@ -20,9 +20,12 @@ OWN = ("raypipe", "ray", "pip", "setuptools", "wheel")
 
 
 def lock() -> dict[str, str]:
-    """Distribution -> version, sorted by their normal names; those that are installed from a folder are left out: no index has them."""
+    """Distribution -> version, sorted by their normal names. Left out are those that are installed from a folder, for no index has them,
+    and those that Ray brings in a folder of its own, which it puts on the search path when it is imported."""
     found = {
-        normal(str(each.metadata["Name"])): each.version for each in distributions() if not _folder_of(each.read_text("direct_url.json"))
+        normal(str(each.metadata["Name"])): each.version
+        for each in distributions()
+        if not _folder_of(each.read_text("direct_url.json")) and Path(str(each.locate_file(""))).name != "thirdparty_files"
     }
     return dict(sorted(found.items()))
 

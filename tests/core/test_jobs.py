@@ -113,6 +113,9 @@ def test_a_job_on_the_warm_head(project: Path, runtime: Path, tmp_path: Path, po
     assert status == 200
     assert job in record
     assert SECRET not in record + done.stdout + done.stderr
+    assert not [each for each in json.loads(record) if "pip" in (each["runtime_env"] or {})], (
+        "nothing is lacking where it was submitted from"
+    )
     told = raypipe("submit", "--address", head["jobs_url"], "--status", job, "--json", **here)
     assert json.loads(told.stdout)["state"] == "SUCCEEDED"
 
