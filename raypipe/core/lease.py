@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from sqlalchemy import Connection, Row, and_, select, text, update
+from sqlalchemy import Connection, Row, bindparam, select, text, update
 
 from raypipe.core.errors import Fenced, LeaseHeld, LedgerError
 from raypipe.core.schema import leases
@@ -85,25 +85,36 @@ class Lease:
     token: int
     run: str
     ttl_s: float
+    made: str = ""
+    """The live artifact of that key as it was when the lease was claimed; empty where there was none."""
+
+
+# Written once: to put a statement together costs SQLAlchemy more than to run it.
+_OURS = leases.c.project == bindparam("of_project"), leases.c.key == bindparam("of_key")
+_HELD = *_OURS, leases.c.token == bindparam("of_token"), leases.c.released_at.is_(None)
+_FIND, _LOCK = select(leases).where(*_OURS), select(leases).where(*_OURS).with_for_update()
+_TOKEN = select(leases.c.token).where(*_OURS)
+_ADD = text("insert into raypipe_leases (project, key) values (:of_project, :of_key) on conflict do nothing")
+_TAKE = update(leases).where(*_OURS)
+_BEAT = update(leases).where(*_HELD).values(beaten_at=bindparam("now"))
+_RELEASE = update(leases).where(*_HELD).values(released_at=bindparam("now"))
 
 
 def claim(connection: Connection, project: str, key: str, run: str, ttl_s: float, now: float, one_host: bool) -> Lease:
     """Raises the token by one and makes this process the holder; LeaseHeld where a live one is."""
-    connection.execute(
-        text("insert into raypipe_leases (project, key) values (:project, :key) on conflict do nothing"), {"project": project, "key": key}
-    )
+    connection.execute(_ADD, _is(project, key))
     row = lock(connection, project, key)
     if held := _alive(key, row, now, one_host):
         raise LeaseHeld(held)
     token = row.token + 1
     values = {"token": token, "run": run, "owner": dataclasses.asdict(Owner.here()), "ttl_s": ttl_s, "claimed_at": now}
-    connection.execute(update(leases).where(_is(project, key)).values(**values, beaten_at=None, released_at=None))
+    connection.execute(_TAKE, {**_is(project, key), **values, "beaten_at": None, "released_at": None})
     return Lease(key, token, run, ttl_s)
 
 
 def holder(connection: Connection, project: str, key: str, now: float, one_host: bool) -> tuple[str, str] | None:
     """The run of the live holder and the sentence that names it; None where nobody holds the lease."""
-    row = connection.execute(select(leases).where(_is(project, key))).one_or_none()
+    row = connection.execute(_FIND, _is(project, key)).one_or_none()
     held = _alive(key, row, now, one_host) if row is not None else ""
     return (row.run, held) if row is not None and held else None
 
@@ -129,25 +140,24 @@ def fence(connection: Connection, project: str, lease: Lease) -> None:
 
 def beat(connection: Connection, project: str, lease: Lease, now: float) -> None:
     """Says that the holder lives; Fenced where it no longer holds."""
-    beaten = connection.execute(update(leases).where(_is(project, lease.key, lease.token)).values(beaten_at=now))
+    beaten = connection.execute(_BEAT, {**_is(project, lease.key), "of_token": lease.token, "now": now})
     if beaten.rowcount == 0:
-        token = connection.execute(select(leases.c.token).where(_is(project, lease.key))).scalar_one_or_none()
+        token = connection.execute(_TOKEN, _is(project, lease.key)).scalar_one_or_none()
         raise Fenced(_fenced(lease, token or 0))
 
 
 def release(connection: Connection, project: str, lease: Lease, now: float) -> None:
     """Gives it back; nothing happens where another holds it by now."""
-    connection.execute(update(leases).where(_is(project, lease.key, lease.token)).values(released_at=now))
+    connection.execute(_RELEASE, {**_is(project, lease.key), "of_token": lease.token, "now": now})
 
 
 def lock(connection: Connection, project: str, key: str) -> Row | Any:
     """The lease's row, or None; on PostgreSQL it stays locked until the transaction ends."""
-    return connection.execute(select(leases).where(_is(project, key)).with_for_update()).one_or_none()
+    return connection.execute(_LOCK, _is(project, key)).one_or_none()
 
 
-def _is(project: str, key: str, token: int | None = None) -> Any:
-    named = and_(leases.c.project == project, leases.c.key == key)
-    return named if token is None else and_(named, leases.c.token == token, leases.c.released_at.is_(None))
+def _is(project: str, key: str) -> dict[str, Any]:
+    return {"of_project": project, "of_key": key}
 
 
 def _who_holds(key: str, row: Row | Any, owner: Owner, now: float, last: float) -> str:

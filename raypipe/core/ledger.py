@@ -174,7 +174,9 @@ class Ledger:
     def claim(self, key: str, run: str, ttl_s: float = 30) -> Lease:
         """LeaseHeld while a live process holds it. A dead one on this host is seen at once, one elsewhere after its time to live."""
         with self.writing() as connection:
-            return leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self.one_host)
+            lease = leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self.one_host)
+            there = records.live(connection, self.project, [key]).get(key)
+        return dataclasses.replace(lease, made=there.id) if there else lease
 
     def beat(self, lease: Lease) -> None:
         with self.writing() as connection:
@@ -232,7 +234,7 @@ class Ledger:
     def note(self, connection: Connection, what: str, detail: Json) -> None:
         """An entry of the audit trail, in the caller's transaction."""
         values = {"project": self.project, "at": runs.now_utc(), "who": runs.who(), "what": what, "detail": detail}
-        connection.execute(insert(schema.events).values(**values))
+        connection.execute(insert(schema.events), values)
 
     @property
     def one_host(self) -> bool:

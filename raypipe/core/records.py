@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import KINDS, Artifact, File, Json
@@ -46,11 +46,28 @@ def add(connection: Connection, project: str, record: Record, artifact_id: str, 
     values["files"] = [[file.path, file.size, file.sha256] for file in record.files]
     values["figures"] = _sayable(figures)
     created_at = now_utc()
-    connection.execute(insert(table).values(id=artifact_id, project=project, token=token, created_at=created_at, **values))
-    for position, parent in enumerate(dict.fromkeys(record.parents)):
-        connection.execute(insert(schema.parents).values(project=project, child=artifact_id, parent=parent, position=position))
-    return _artifact(connection.execute(select(table).where(table.c.id == artifact_id)).one())
+    connection.execute(insert(table), {"id": artifact_id, "project": project, "token": token, "created_at": created_at, **values})
+    parents = [
+        {"project": project, "child": artifact_id, "parent": parent, "position": position}
+        for position, parent in enumerate(dict.fromkeys(record.parents))
+    ]
+    if parents:
+        connection.execute(insert(schema.parents), parents)
+    return _artifact(connection.execute(_BY_ID, {"of_id": artifact_id}).one())
 
+
+_PROJECT = bindparam("of_project")
+_LIVE = table.c.project == _PROJECT, table.c.superseded_at.is_(None)
+# Written once: to put a statement together costs SQLAlchemy more than to run it.
+_BY_ID = select(table).where(table.c.id == bindparam("of_id"))
+_FIND = select(table).where(*_LIVE, table.c.fingerprint.in_(bindparam("of_fingerprints", expanding=True)))
+_SUPERSEDE = update(table).where(*_LIVE, table.c.fingerprint == bindparam("of_fingerprint")).values(superseded_at=bindparam("now"))
+_NEAREST = (
+    select(table)
+    .where(table.c.project == _PROJECT, table.c.pipeline == bindparam("of_pipeline"), table.c.step == bindparam("of_step"))
+    .order_by(table.c.number.desc())
+    .limit(1)
+)
 
 _SHARED = ("kind", "pipeline", "step", "run", "fingerprint", "digest", "path", "schema", "identity")
 
@@ -65,11 +82,11 @@ def _sayable(figures: dict[str, Json]) -> dict[str, Json]:
 
 
 def supersede(connection: Connection, project: str, fingerprint: str) -> None:
-    connection.execute(update(table).where(*_live(project), table.c.fingerprint == fingerprint).values(superseded_at=now_utc()))
+    connection.execute(_SUPERSEDE, {"of_project": project, "of_fingerprint": fingerprint, "now": now_utc()})
 
 
 def live(connection: Connection, project: str, fingerprints: Iterable[str]) -> dict[str, Artifact]:
-    rows = connection.execute(select(table).where(*_live(project), table.c.fingerprint.in_(list(fingerprints))))
+    rows = connection.execute(_FIND, {"of_project": project, "of_fingerprints": list(fingerprints)})
     return {row.fingerprint: _artifact(row) for row in rows}
 
 
@@ -83,8 +100,7 @@ def by_digest(connection: Connection, project: str, kind: str, digest: str) -> A
 
 
 def nearest(connection: Connection, project: str, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
-    where = (table.c.project == project, table.c.pipeline == pipeline, table.c.step == step)
-    row = connection.execute(select(table).where(*where).order_by(table.c.number.desc()).limit(1)).one_or_none()
+    row = connection.execute(_NEAREST, {"of_project": project, "of_pipeline": pipeline, "of_step": step}).one_or_none()
     return (_artifact(row), row.identity) if row is not None else None
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from sqlalchemy import Connection, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Json
@@ -92,17 +92,24 @@ def end(connection: Connection, project: str, run_id: str, state: str, exit_code
 
 def record(connection: Connection, project: str, steps: Sequence[StepRecord]) -> None:
     """Steps of one run. The last word on a step counts; steps keep the order in which they were first recorded."""
-    table, new = schema.steps, []
-    same_run = (table.c.project == project, table.c.run == steps[0].run)
-    there = set(connection.execute(select(table.c.step).where(*same_run)).scalars())
+    table, new, run = schema.steps, [], {"of_project": project, "of_run": steps[0].run}
+    there = set(connection.execute(_THERE, {**run, "of_steps": [step.step for step in steps]}).scalars())
+    number = connection.execute(_NUMBER, run).scalar_one()
     for step in steps:
-        values = dataclasses.asdict(dataclasses.replace(step, at=now_utc()))
+        values = {**vars(step), "at": now_utc()}
         if step.step in there:
-            connection.execute(update(table).where(*same_run, table.c.step == step.step).values(**values))
+            connection.execute(_AGAIN, {**run, "of_step": step.step, **values})
         else:
-            new.append({"project": project, "number": len(there) + len(new), **values})
+            new.append({"project": project, "number": number + len(new), **values})
     if new:
         connection.execute(insert(table), new)
+
+
+# Written once: to put a statement together costs SQLAlchemy more than to run it.
+_OF_RUN = schema.steps.c.project == bindparam("of_project"), schema.steps.c.run == bindparam("of_run")
+_THERE = select(schema.steps.c.step).where(*_OF_RUN, schema.steps.c.step.in_(bindparam("of_steps", expanding=True)))
+_NUMBER = select(func.count()).where(*_OF_RUN)
+_AGAIN = update(schema.steps).where(*_OF_RUN, schema.steps.c.step == bindparam("of_step"))
 
 
 def latest(connection: Connection, project: str, limit: int, one_host: bool) -> list[Run]:

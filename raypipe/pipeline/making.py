@@ -75,7 +75,7 @@ class Making:
         """The step, done. Raises RaypipeError: what its last try failed with, or what it was ended with."""
         told = False
         while True:
-            planned = plan_step(self.pipeline, self.name, upstream, self.scene, chosen=self.options.chosen)
+            planned = self._planned(upstream)
             if planned.state in ("HIT", "SKIP") or planned.identity is None:
                 return planned
             try:
@@ -88,12 +88,18 @@ class Making:
                 told = True
                 self.interrupt.wait(WAIT_S)
 
+    def _planned(self, upstream: Mapping[str, PlannedStep]) -> PlannedStep:
+        """Whether another run makes it at the moment is what the claim finds out."""
+        return plan_step(self.pipeline, self.name, upstream, self.scene, True, self.options.chosen)
+
     def _leased(self, planned: PlannedStep, upstream: Mapping[str, PlannedStep]) -> PlannedStep:
         assert planned.fingerprint is not None
         with leased(self.scene.ledger, planned.fingerprint, self.run) as (lease, heartbeat):
             self.lease = lease
-            # Another run may have published between the plan and the claim.
-            again = plan_step(self.pipeline, self.name, upstream, self.scene, True, self.options.chosen)
+            again = planned
+            if lease.made != (planned.artifact.id if planned.artifact else ""):
+                # Another run has published between the plan and the claim.
+                again = self._planned(upstream)
             if again.state == "HIT":
                 return again
             self.tell(StepEvent(self.name, "started", again.state, again.why))
