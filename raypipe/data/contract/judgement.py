@@ -18,7 +18,7 @@ from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import finding, is_news, merge, passed, refusals, tolerated, words
 from raypipe.data.contract.origin import Numbered, OfTable, Origin
 from raypipe.data.contract.refused import kept_to_look_at
-from raypipe.data.contract.unique import repeated
+from raypipe.data.contract.unique import Known, repeated
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.map import map_fragments
 from raypipe.data.table import fragments
@@ -75,6 +75,11 @@ class Stays:
             return None
         return [{k: v for k, v in rule.items() if k != "passed"} for rule in written["rules"] if rule["rule"] not in _TABLE_ONLY]
 
+    def unique(self) -> frozenset[str]:
+        """The sets of columns of which no values come twice in them, whatever contract found that."""
+        written = self.table.figures.get("contract") if self.table else None
+        return frozenset(r["column"] for r in (written or {}).get("rules", ()) if r["rule"] == "unique" and not r["figure"])
+
 
 @dataclass(frozen=True)
 class New:
@@ -104,7 +109,9 @@ def judged(
     whole = [*stays.fragments(), *new.fragments] if needs_all else []
     origins = [OfTable(work.store, f, new.names.get(f.path, "rows taken before")) for f in whole]
     num_rows = stays.num_rows + sum(f.num_live for f in new.fragments)
-    found = [*merge([earlier or [], *new.findings]), *of_table(work, contract, origins, num_rows), *sizes(work, contract, num_rows)]
+    known = Known(len(origins) - len(new.fragments), stays.unique())
+    found = [*merge([earlier or [], *new.findings]), *of_table(work, contract, origins, num_rows, known=known)]
+    found += sizes(work, contract, num_rows)
     rules = judgement(contract, found, now())
     told = _of_batch(contract, rules, merge(new.findings), now())
     refuse(work, table, [rule for rule in told if rule["rule"] != "freshness"], new.refused)
@@ -176,10 +183,11 @@ def _judges_shares(contract: Contract) -> bool:
 
 
 def of_table(
-    work: Work, contract: Contract, origins: Sequence[Origin], num_rows: int, tables: Store | None = None
+    work: Work, contract: Contract, origins: Sequence[Origin], num_rows: int, tables: Store | None = None, known: Known | None = None
 ) -> list[dict[str, Json]]:
-    """What only the whole of the rows can break, but for their number. `tables`: where tables lie that it is measured against."""
-    return [*repeated(work, contract, origins, num_rows), *distances(work, contract, origins, num_rows, tables)]
+    """What only the whole of the rows can break, but for their number. `tables`: where tables lie that it is measured against. `known`:
+    what is known of those that were there before."""
+    return [*repeated(work, contract, origins, num_rows, known), *distances(work, contract, origins, num_rows, tables)]
 
 
 def sizes(work: Work, contract: Contract, num_rows: int) -> list[dict[str, Json]]:

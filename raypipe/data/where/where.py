@@ -58,11 +58,11 @@ class Test:
             return False
         if self.op == "is not null":
             return True
-        bounds = Bounds(*(None if stats[end] is None else _value(stats[end], self.type) for end in ("min", "max")))
+        bounds = Bounds(*(None if stats[end] is None else bound_value(stats[end], self.type) for end in ("min", "max")))
         return self._in_bounds(bounds, stats["nulls"] + stats["nans"] < num_rows, stats["nans"] > 0)
 
     def _in_bounds(self, bounds: Bounds, has_values: bool, has_nans: bool) -> bool:
-        values = [_value(v.as_py(), self.type) if not _is_ticks(self.type) else _ticks(v) for v in self.values]
+        values = [bound_value(v.as_py(), self.type) if not _is_ticks(self.type) else _ticks(v) for v in self.values]
         if self.op in ("!=", "not in"):
             only = bounds.low is not None and bounds.low == bounds.high and bounds.low in values
             return has_nans or (has_values and not only)
@@ -229,7 +229,7 @@ def _is_ticks(type_: pa.DataType) -> bool:
     return pa.types.is_temporal(value_type(type_)) and not pa.types.is_duration(type_)
 
 
-def _value(bound: Json, type_: pa.DataType) -> Any:
+def bound_value(bound: Json, type_: pa.DataType) -> Any:
     """A bound as what Python orders as Arrow orders the values."""
     plain = value_type(type_)
     if pa.types.is_decimal(plain):

@@ -8,8 +8,8 @@ from raypipe.data.contract import unique
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.findings import words
 from raypipe.data.contract.origin import OfTable
-from raypipe.data.contract.unique import repeated
-from raypipe.data.fragment.fragment import write_fragment
+from raypipe.data.contract.unique import Known, repeated
+from raypipe.data.fragment.fragment import read_row_groups, write_fragment
 
 
 @pytest.fixture
@@ -82,6 +82,61 @@ def test_two_values_of_one_key_are_no_repeat(find, monkeypatch):
 
     monkeypatch.setattr("raypipe.data.statistics.hashes.bytes_hashes", lambda values: np.full(len(values), 7, np.uint64))
     assert find(ONE, {"id": ["a", "b"]}, {"id": ["c"]})["figure"] == 0
+
+
+@pytest.fixture
+def grow(store, ledger, tmp_path, monkeypatch):
+    """Fragments whose values come once, and new ones: the finding, and which files were read for it."""
+    work = Work(ledger.project, tmp_path, "p", "s", ledger, store, path="attempt", inline=True)
+
+    def found(there, *new, contract=ONE, forget=()):
+        fragments = [write_fragment(store, f"t/{n}.parquet", pa.table({"id": part})) for n, part in enumerate([*there, *new])]
+        origins = [OfTable(store, f) for f in fragments]
+        repeated(work, contract, origins[: len(there)], sum(map(len, there)), Known(0, frozenset()))
+        for path, text in forget:
+            (tmp_path / "store" / path).write_bytes(text)
+        read = []
+        for module in ("keys_kept", "origin"):
+            real = read_row_groups
+            monkeypatch.setattr(
+                f"raypipe.data.contract.{module}.read_row_groups", lambda s, f, c, r=real: read.append(f.path) or r(s, f, c)
+            )
+        known = Known(len(there), frozenset({"id"}))
+        (finding,) = repeated(work, contract, origins, sum(map(len, [*there, *new])), known)
+        return finding, sorted(set(read))
+
+    return found
+
+
+NUMBERS = Contract({"id": Column("int64", unique=True)})
+
+
+@pytest.mark.parametrize(
+    ("new", "figure", "read"),
+    [
+        ([["x", "y"]], 0, ["t/2.parquet"]),
+        ([["x", "b", None]], 1, ["t/0.parquet", "t/2.parquet"]),
+        ([["x", "x", "e"], ["x", "b"]], 4, ["t/0.parquet", "t/1.parquet", "t/2.parquet", "t/3.parquet"]),
+        ([[None, None]], 0, ["t/2.parquet"]),
+    ],
+)
+def test_what_was_judged_before_is_read_again_only_where_a_value_comes_again(grow, find, new, figure, read):
+    there = [["a", "b", None], ["d", "e"]]
+    finding, files = grow(there, *(pa.array(part, pa.string()) for part in new))
+    assert (finding["figure"], files) == (figure, read)
+    whole = find(ONE, *({"id": pa.array(part, pa.string())} for part in [*there, *new]), names=False)
+    assert finding == whole
+
+
+def test_keys_that_are_damaged_or_of_other_rows_are_computed_anew(grow):
+    there = [[1, 2, 3], [4, 5, 6]]
+    finding, files = grow(there, [3, 6], contract=NUMBERS, forget=[("t/0.keys", b"no keys"), ("t/1.keys", b"")])
+    assert (finding["figure"], files) == (2, ["t/0.parquet", "t/1.parquet", "t/2.parquet"])
+
+
+def test_fragments_whose_bounds_meet_no_new_one_are_not_asked(grow, tmp_path):
+    finding, files = grow([[1, 2, 3], [7, 8, 9]], [4, 5, 6], contract=NUMBERS, forget=[("t/0.keys", b""), ("t/1.keys", b"")])
+    assert (finding["figure"], files) == (0, ["t/2.parquet"])
 
 
 def test_no_keys_are_left_behind(find, store):
