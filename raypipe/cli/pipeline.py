@@ -84,7 +84,7 @@ def plan(options: argparse.Namespace) -> int:
 
     opened = open_pipeline(options)
     found = checked_plan(opened.pipeline, opened.scene, opened.cluster, _chosen(opened, options))
-    passes = explained(opened.pipeline, opened.scene) if options.explain else {}
+    passes = explained(opened.pipeline, opened.scene, found) if options.explain else {}
     if options.json:
         told = {"passes": {name: [asdict(one) for one in some.passes] for name, some in passes.items()}} if options.explain else {}
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found), **told}, indent=2))
