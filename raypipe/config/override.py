@@ -11,6 +11,7 @@ from hydra.errors import HydraException
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import Problem, nearest
+from raypipe.pipeline.assemble import TRANSFORM_SETTINGS
 
 OPEN = ("steps", "transform", "contract.columns")
 """Mappings to which `+key=value` adds; elsewhere the keys are settings, which are there or are not."""
@@ -109,11 +110,13 @@ def _require_addable(holder: dict[str, Json], part: str, where: str, override: O
 
 
 def _require_known(holder: dict[str, Json], part: str, parent: str, override: Override) -> None:
-    """A new name under `steps`, `transform` or `contract.columns` is meant only where it is written with `+`."""
-    if part in holder or override.is_add() or override.is_force_add() or (parent == "transform" and part == "table"):
+    """A new name under `steps`, `transform` or `contract.columns` is meant only where it is written with `+`; the step's own settings,
+    which stand beside the transforms, are there."""
+    settings = TRANSFORM_SETTINGS if parent == "transform" else ()
+    if part in holder or part in settings or override.is_add() or override.is_force_add():
         return
-    kind = {"steps": "step", "transform": "transform"}.get(parent, "column")
-    hint = nearest(part, [name for name in holder if name != "table"])
+    kind = {"steps": "step", "transform": "transform or setting"}.get(parent, "column")
+    hint = nearest(part, [*holder, *(name for name in settings if name not in holder)])
     raise LookupError(f"there is no {kind} '{part}'.{hint} To add one, write +{override.input_line}")
 
 

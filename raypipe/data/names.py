@@ -17,6 +17,12 @@ def column_problems(columns: Any, key: str = "columns") -> list[str]:
     return [f"{key} names '{name}' twice" for name in twice]
 
 
+def bytes_problems(value: Any, key: str) -> list[str]:
+    """What is wrong with a setting that bounds what a task holds."""
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return [] if is_number and value > 0 else [f"{key} is {value!r}, expected a number of bytes above 0"]
+
+
 def quoted(name: str) -> str:
     """As SQL has a name that may hold anything."""
     return '"' + name.replace('"', '""') + '"'

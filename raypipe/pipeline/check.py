@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
+from raypipe.core.artifact import Artifact, Table
 from raypipe.core.cluster import Cluster, check_reach
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.core.step import Columns
@@ -13,18 +15,22 @@ from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.fingerprint import own_class
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Pipeline
-from raypipe.pipeline.plan import Scene
+from raypipe.pipeline.plan import Plan, Scene
 
 
-def check(pipeline: Pipeline, scene: Scene, cluster: Cluster | None = None) -> list[Problem]:
-    """Every problem of the steps and of where they would run; empty where the pipeline can start. Imports none of the user's modules."""
-    problems = column_problems(pipeline, scene) + figure_problems(pipeline, scene)
+def check(pipeline: Pipeline, scene: Scene, cluster: Cluster | None = None, plan: Plan | None = None) -> list[Problem]:
+    """Every problem of the steps and of where they would run; empty where the pipeline can start. Imports none of the user's modules.
+
+    `plan` tells which tables are there already: their columns are known, whatever their contracts leave open.
+    """
+    there = {s.name: s.artifact for s in plan.steps if s.ready} if plan else {}
+    problems = column_problems(pipeline, scene, there) + figure_problems(pipeline, scene)
     if cluster is not None:
         problems += check_reach(cluster, scene.place.ledger_url, scene.place.store_root)
     return problems
 
 
-def column_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
+def column_problems(pipeline: Pipeline, scene: Scene, there: Mapping[str, Artifact | None] = MappingProxyType({})) -> list[Problem]:
     """Columns and their marks followed from the contracts through every step that declares what it does."""
     problems: list[Problem] = []
     known: dict[str, Columns | None] = {}
@@ -38,8 +44,20 @@ def column_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
             known[name] = None
             continue
         problems += step.check(name, inputs)
-        known[name] = step.columns(inputs)
+        known[name] = columns_of(there.get(name)) or step.columns(inputs)
     return problems
+
+
+def columns_of(made: Artifact | None) -> Columns | None:
+    """Those of a table that is there; None of anything else."""
+    if not isinstance(made, Table):
+        return None
+    from raypipe.data.table import TableSchema
+    from raypipe.data.types import type_name
+
+    schema = TableSchema.from_json(made.schema)
+    types = {field.name: type_name(field.type) for field in schema.arrow}
+    return Columns(tuple(types), types, frozenset(schema.known_afterwards), schema.label, schema.features)
 
 
 def figure_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:

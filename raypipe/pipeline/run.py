@@ -78,7 +78,7 @@ def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster, chosen: Cho
     """The plan, or ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check
     is spared: it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
     planned = plan(pipeline, scene, chosen)
-    problems = [] if planned.nothing_to_do else check(pipeline, scene, cluster)
+    problems = [] if planned.nothing_to_do else check(pipeline, scene, cluster, planned)
     problems += [
         Problem(f"--only {s.name}", f"{s.why}.") for s in planned.steps if s.name in chosen.only and s.state == "BLOCKED" and not s.identity
     ]

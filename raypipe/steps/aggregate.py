@@ -34,11 +34,12 @@ class Aggregate:
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.expression import Expression
-        from raypipe.data.names import column_problems
+        from raypipe.data.names import bytes_problems, column_problems
         from raypipe.data.shuffle.expression import problems, ungrouped
 
         names = table.names if table else None
         found = [Problem(f"{where}.by", text) for text in (column_problems(self.by, "by") if self.by else [])]
+        bound = [Problem(where, text) for text in bytes_problems(self.max_key_bytes, "max_key_bytes")]
         if not found and names is not None:
             missing = [c for c in self.by if c not in names]
             found += [Problem(f"{where}.by", f"there is no column '{c}' in '{self.table}'.{nearest(c, names)}") for c in missing]
@@ -51,7 +52,7 @@ class Aggregate:
             condition = Expression(self.where)
             wrong = condition.problems() or (condition.missing(names) if names is not None else [])
             found += [Problem(f"{where}.where", text) for text in wrong]
-        return found
+        return found + bound
 
     def columns(self, table: Columns) -> Columns:
         from raypipe.data.shuffle.meaning import marked

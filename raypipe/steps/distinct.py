@@ -29,7 +29,7 @@ class Distinct:
     """What one task may hold of the columns of `by`; one row of equal ones counts for each fragment."""
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
-        from raypipe.data.names import column_problems
+        from raypipe.data.names import bytes_problems, column_problems
         from raypipe.data.shuffle import order
 
         names = table.names if table else None
@@ -39,7 +39,8 @@ class Distinct:
         found = [Problem(f"{where}.by", text) for text in wrong]
         if self.keep not in ("first", "last"):
             found.append(Problem(f"{where}.keep", f"found {self.keep!r}, expected first or last."))
-        return found + [Problem(where, text) for text in order.problems(self.order_by, "order_by", names)]
+        bound = bytes_problems(self.max_key_bytes, "max_key_bytes")
+        return found + [Problem(where, text) for text in [*order.problems(self.order_by, "order_by", names), *bound]]
 
     def columns(self, table: Columns) -> Columns:
         return table

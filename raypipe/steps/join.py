@@ -54,11 +54,12 @@ class Join:
         return [(name, name) for name in ([self.on] if isinstance(self.on, str) else self.on)]
 
     def check(self, where: str, left: Columns | None = None, right: Columns | None = None) -> list[Problem]:
-        from raypipe.data.names import column_problems
+        from raypipe.data.names import bytes_problems, column_problems
 
         found = [Problem(f"{where}.{n}", f"found {v!r}, expected {', '.join(k)}.") for n, v, k in self._words() if v not in k]
         wrong = column_problems(list(dict(self.pairs)) if not isinstance(self.on, str) else [self.on], "on")
         wrong += column_problems(self.take, "take") if self.take else []
+        wrong += bytes_problems(self.max_key_bytes, "max_key_bytes")
         found += [Problem(where, text) for text in wrong]
         sides = ((self.left, left, [a for a, _ in self.pairs]), (self.right, right, [*(b for _, b in self.pairs), *(self.take or [])]))
         for step, columns, names in sides if not found else ():

@@ -93,7 +93,9 @@ class Transform:
                 Problem(f"{where}.refit_above", f"found {self.refit_above}, expected a number above 0: 0.1 is little, 0.25 is much.")
             )
         before = self._before(table or Columns(None))
-        return found + self._query_problems(before, where) + check(self._entries(), before, where)
+        more = check(self._entries(), before, where)
+        found += self._query_problems(before, where) + ([] if more else self._contract_problems(before, where))
+        return found + more
 
     def columns(self, table: Columns) -> Columns:
         from raypipe.data.transform.flow import columns_after
@@ -149,6 +151,24 @@ class Transform:
         from raypipe.data.transform.query import problems
 
         return problems(self._written(), table, where)
+
+    def _contract_problems(self, before: Columns, where: str) -> list[Problem]:
+        """Columns that the contract states and that cannot be there, or are of another type, as far as that is known."""
+        from raypipe.data.contract.fit import misfits
+        from raypipe.data.transform.flow import cannot_be, columns_after
+        from raypipe.data.types import is_type, parse_type
+
+        if self.contract is None or self.contract.problems():
+            return []
+        after, stated = columns_after(self._entries(), before), self.contract.types()
+        types = {**before.types, **after.types}
+        names = self.columns(before).names
+        known = names if names is not None else [name for name in types if name in stated]
+        found = {name: parse_type(types[name]) if is_type(types.get(name, "")) else None for name in known}
+        told = misfits(found, stated, self.contract.exact, whole=names is not None)
+        missing = cannot_be(self._entries(), before, list(stated)) if names is None else []
+        told += [f"no column '{name}' is in the table or made by the chain.{nearest(name, before.names or ())}" for name in missing]
+        return [Problem(f"{where}.contract", text) for text in told]
 
     def _entries(self) -> dict[str, Any]:
         from raypipe.data.transform.query import without_queries

@@ -34,7 +34,7 @@ class Window:
     """What the rows of one partition may take in memory, as far as windows read them."""
 
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
-        from raypipe.data.names import column_problems
+        from raypipe.data.names import bytes_problems, column_problems
         from raypipe.data.shuffle import order, window
         from raypipe.data.shuffle.expression import problems
 
@@ -43,7 +43,8 @@ class Window:
         if not wrong and names is not None:
             wrong = [f"there is no column '{c}' in '{self.table}'.{nearest(c, names)}" for c in self.partition_by if c not in names]
         found = [Problem(f"{where}.partition_by", text) for text in wrong]
-        found += [Problem(where, text) for text in order.problems(self.order_by, "order_by", names)]
+        bound = bytes_problems(self.max_key_bytes, "max_key_bytes")
+        found += [Problem(where, text) for text in [*order.problems(self.order_by, "order_by", names), *bound]]
         found += [Problem(f"{where}.make", "expected at least one new column")] if not self.make else []
         for name, sql in self.make.items():
             found += [Problem(f"{where}.make.{name}", text) for text in [*problems(sql, names), *window.problems(sql)]]

@@ -178,7 +178,7 @@ OVERRIDES = {
     "name=a/b": ("name", "found 'a/b', expected a name of letters, digits, _ and -, e.g. flights."),
     "transform.scael.columns=[b]": (
         "transform.scael.columns",
-        "there is no transform 'scael'. Did you mean 'scale'? To add one, write +transform.scael.columns=[b]",
+        "there is no transform or setting 'scael'. Did you mean 'scale'? To add one, write +transform.scael.columns=[b]",
     ),
     "+transform.scael.columns=[b]": (
         "transform.scael",
@@ -186,7 +186,7 @@ OVERRIDES = {
     ),
     "transform.tabel=x": (
         "transform.tabel",
-        "there is no transform 'tabel'. Valid: scale. To add one, write +transform.tabel=x",
+        "there is no transform or setting 'tabel'. Did you mean 'table'? To add one, write +transform.tabel=x",
     ),
     "transform.scale.columns=a": ("transform.scale.columns", "found 'a', expected a list of text."),
     "transform.scale.columns=[a,1]": ("transform.scale.columns[1]", "found 1, expected text."),

@@ -7,8 +7,11 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import DataError
-from raypipe.core.step import Columns
+from raypipe.core.step import Columns, Ref
+from raypipe.steps.aggregate import Aggregate
 from raypipe.steps.distinct import Distinct
+from raypipe.steps.join import Join
+from raypipe.steps.window import Window
 
 
 def readings(num_rows: int = 900) -> pa.Table:
@@ -91,3 +94,14 @@ def test_everything_that_is_wrong_is_told_at_once():
         "d.keep: found 'any', expected first or last.",
         "d: order_by: there is no column 'when'. Valid: at, place.",
     ]
+
+
+def test_a_bound_that_nothing_can_keep():
+    steps = [
+        Distinct(max_key_bytes=0),
+        Aggregate(["a"], {"n": "count(*)"}, max_key_bytes=-1),
+        Window({"n": "row_number() over ()"}, max_key_bytes=0),
+    ]
+    steps.append(Join(Ref("l"), Ref("r"), "a", max_key_bytes=0))
+    told = [str(problem) for step in steps for problem in step.check("s")]
+    assert told == [f"s: max_key_bytes is {n}, expected a number of bytes above 0" for n in (0, -1, 0, 0)]

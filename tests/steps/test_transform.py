@@ -91,3 +91,37 @@ def test_an_entry_that_learns_from_the_label_asks_no_request_for_it(fresh: Path)
     raw = rp.table("churn.source").to_arrow()
     assert model.transform(raw.slice(3, 1))["plan"].to_pylist() == chain["plan"].slice(3, 1).to_pylist()
     assert 1 < len(set(chain["plan"].to_pylist())) <= 5 * (len(set(raw["plan"].to_pylist())) + 1)
+
+
+@pytest.mark.parametrize(
+    ("columns", "says"),
+    [
+        ("agee: {type: float32}", "no column 'agee' is in the table or made by the chain. Did you mean 'age'?"),
+        ("age: {type: int64}", "column 'age' is float32, the contract says int64"),
+        ("rate: {type: float64}, months: {type: int64}", ""),
+        ("'plan=pro': {type: uint8}, ended_on: {type: date32}", ""),
+    ],
+)
+def test_a_contract_that_no_row_can_keep_is_told_before_anything_runs(
+    fresh: Path, capsys: pytest.CaptureFixture[str], columns: str, says: str
+):
+    path = fresh / "conf" / "churn.yaml"
+    more = "  rates: {_target_: raypipe.Derive, columns: {rate: calls_per_month / age}}\n"
+    more += f"  contract: {{_target_: raypipe.Contract, exact: false, columns: {{{columns}}}}}\n"
+    text = path.read_text().replace("  scale:", f"{more}  scale:").replace("[age, months, calls_per_month]}", "[age, calls_per_month]}")
+    path.write_text(text)
+    code = main(["check"])
+    assert (code, says in capsys.readouterr().err) == ((2, True) if says else (0, True))
+
+
+def test_columns_of_a_table_that_is_there_already_are_known_without_a_contract(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    path = fresh / "conf" / "plain.yaml"
+    step = "  t: {_target_: raypipe.Transform, table: source, where: mnths > 1, entries: {q: {_target_: raypipe.Drop, columns: [pln]}}}\n"
+    path.write_text(f"defaults: [pipeline, _self_]\nname: plain\nsource: {{path: data/customers.csv}}\nsteps:\n{step}")
+    assert main(["check", "-cn", "plain"]) == 0
+    assert main(["run", "-cn", "plain", "--only", "source", "cluster=debug"]) == 0
+    capsys.readouterr()
+    assert main(["plan", "-cn", "plain"]) == 2
+    err = capsys.readouterr().err
+    assert "no column 'mnths'. Did you mean 'months'?" in err
+    assert "no column 'pln'. Did you mean 'plan'?" in err

@@ -24,6 +24,15 @@ def fit(table: pa.Table, types: Mapping[str, pa.DataType], who: str, exact: bool
     return pa.table(made)
 
 
+def misfits(types: Mapping[str, pa.DataType | None], stated: Mapping[str, pa.DataType], exact: bool, *, whole: bool) -> list[str]:
+    """What of a table could not be made to fit a contract, as far as it is known: types may not be, nor, unless it is the `whole`, further
+    columns, so that none is told as missing."""
+    schema = pa.schema([(name, type or pa.null()) for name, type in types.items()])
+    if not whole:
+        return _other_types(schema, stated, "the contract")
+    return [*_other_names(schema, stated, "the contract", exact), *_other_types(schema, stated, "the contract")]
+
+
 def _twice(schema: pa.Schema) -> list[str]:
     return [f"column '{name}' is there twice" for name in dict.fromkeys(schema.names) if schema.names.count(name) > 1]
 

@@ -27,6 +27,15 @@ def columns_after(entries: Mapping[str, Entry], columns: Columns) -> Columns:
     return Columns(names, dict(flow.types), flow.known_afterwards, columns.label, names)
 
 
+def cannot_be(entries: Mapping[str, Entry], columns: Columns, names: Sequence[str]) -> list[str]:
+    """Which of these columns no table can have that such a chain makes of such a one."""
+    flow = _start(columns)
+    for entry in entries.values():
+        flow = _after(entry, flow)
+    around = columns.names
+    return [] if around is None else [name for name in names if name not in around and not flow.may_have(name)]
+
+
 def marked(entries: Mapping[str, Entry], columns: Columns, names: Sequence[str]) -> list[str]:
     """Which of these columns behind a chain are known only afterwards: what was, and what is made of it."""
     flow = _start(columns)
