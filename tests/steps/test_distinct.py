@@ -102,6 +102,6 @@ def test_a_bound_that_nothing_can_keep():
         Aggregate(["a"], {"n": "count(*)"}, max_key_bytes=-1),
         Window({"n": "row_number() over ()"}, max_key_bytes=0),
     ]
-    steps.append(Join(Ref("l"), Ref("r"), "a", max_key_bytes=0))
+    steps.append(Join(left=Ref("l"), right=Ref("r"), on="a", max_key_bytes=0))
     told = [str(problem) for step in steps for problem in step.check("s")]
     assert told == [f"s: max_key_bytes is {n}, expected a number of bytes above 0" for n in (0, -1, 0, 0)]
