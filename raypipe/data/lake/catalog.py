@@ -5,7 +5,25 @@ Names and types are those of https://ducklake.select/docs/stable/specification/t
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Boolean, Column, Connection, DateTime, Index, MetaData, String, Table, Text, Uuid, inspect, select, text
+from weakref import WeakSet
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Connection,
+    DateTime,
+    Engine,
+    Index,
+    MetaData,
+    String,
+    Table,
+    Text,
+    Uuid,
+    inspect,
+    select,
+    text,
+)
 
 from raypipe.core.errors import LedgerError
 from raypipe.core.schema import JsonText
@@ -148,13 +166,18 @@ Index("raypipe_lake_deletes", lake["delete_file"].c.table_id)
 Index("raypipe_lake_columns", lake["column"].c.table_id)
 Index("raypipe_lake_partitions", lake["file_partition_value"].c.table_id)
 
+_FOUND = select(lake["metadata"].c.value).where(lake["metadata"].c.key == "version")
+_there: WeakSet[Engine] = WeakSet()
+"""Databases in which the tables were found: they do not go again."""
+
 
 def exists(connection: Connection) -> bool:
     """Whether there is a catalog. LedgerError where a newer DuckLake has migrated it."""
-    if not inspect(connection).has_table(snapshots.name):
-        return False
-    meta = lake["metadata"].c
-    found = connection.execute(select(meta.value).where(meta.key == "version")).scalar_one_or_none()
+    if connection.engine not in _there:
+        if not inspect(connection).has_table(snapshots.name):
+            return False
+        _there.add(connection.engine)
+    found = connection.execute(_FOUND).scalar_one_or_none()
     if found != VERSION:
         raise LedgerError(
             f"the catalog of tables is DuckLake {found}, and this raypipe writes {VERSION}: another program has migrated it. "

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
-from sqlalchemy import Connection, and_, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
 from raypipe.data.lake import schemas
 from raypipe.data.lake.catalog import lake
@@ -19,6 +19,19 @@ if TYPE_CHECKING:
     from raypipe.data.lake.partition import Key, Layout, Transform
     from raypipe.data.lake.snapshot import Snapshot
     from raypipe.data.lake.statements import At
+
+_p, _v, _d = lake["partition_column"].c, lake["file_partition_value"].c, lake["data_file"].c
+_KEYS = (
+    select(_p.partition_id, _p.column_id, _p.transform)
+    .where(_p.table_id == bindparam("of_table"))
+    .order_by(_p.partition_id, _p.partition_key_index)
+)
+_VALUES = (
+    select(_v.data_file_id, _d.partition_id, _v.partition_value)
+    .join(lake["data_file"], _d.data_file_id == _v.data_file_id)
+    .where(_v.table_id == bindparam("of_table"))
+    .order_by(_v.data_file_id, _v.partition_key_index)
+)
 
 
 def of(connection: Connection, snapshot: Snapshot) -> Layout:
@@ -39,11 +52,9 @@ def keys_of(connection: Connection, table_id: int, schema: pa.Schema) -> dict[in
     from raypipe.data.fragment.conform import field_id
     from raypipe.data.lake.partition import Key
 
-    p = lake["partition_column"].c
     names = {field_id(column): column.name for column in schema}
     made: dict[int, list[Key]] = {}
-    query = select(p.partition_id, p.column_id, p.transform).where(p.table_id == table_id).order_by(p.partition_id, p.partition_key_index)
-    for number, column, transform in connection.execute(query):
+    for number, column, transform in connection.execute(_KEYS, {"of_table": table_id}):
         word, _, count = transform.rstrip(")").partition("(")
         made.setdefault(number, []).append(Key(names.get(column, ""), cast("Transform", word), int(count or 0)))
     return made
@@ -62,9 +73,7 @@ def value_rows(fragment: Fragment, file_id: int, table_id: int) -> list[dict[str
 
 def parted(connection: Connection, snapshot: Snapshot, fragments: Sequence[Fragment]) -> list[Fragment]:
     """Fragments with what their rows have in common, under the names of that snapshot."""
-    v, d = lake["file_partition_value"].c, lake["data_file"].c
-    query = select(v.data_file_id, d.partition_id, v.partition_value).join(lake["data_file"], d.data_file_id == v.data_file_id)
-    found = connection.execute(query.where(v.table_id == snapshot.table_id).order_by(v.data_file_id, v.partition_key_index)).all()
+    found = connection.execute(_VALUES, {"of_table": snapshot.table_id}).all()
     if not found:
         return list(fragments)
     keys = keys_of(connection, snapshot.table_id, schemas.of(connection, snapshot))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, desc, insert, select
+from sqlalchemy import Connection, bindparam, desc, insert, select
 
 from raypipe.core.artifact import Json
 from raypipe.data.lake import catalog
@@ -24,11 +24,17 @@ def of(connection: Connection, snapshot: Snapshot) -> pa.Schema:
     """The columns of a snapshot, numbered: with field ids, and with the defaults of those that were added later."""
     import pyarrow as pa
 
-    s = catalog.schemas.c
-    query = (
-        select(s.arrow).where(s.table_id == snapshot.table_id, s.begin_snapshot <= snapshot.id).order_by(desc(s.begin_snapshot)).limit(1)
-    )
-    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(connection.execute(query).scalar_one())))
+    arrow = connection.execute(_OF, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).scalar_one()
+    return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(arrow)))
+
+
+_s = catalog.schemas.c
+_OF = (
+    select(_s.arrow)
+    .where(_s.table_id == bindparam("of_table"), _s.begin_snapshot <= bindparam("of_snapshot"))
+    .order_by(desc(_s.begin_snapshot))
+    .limit(1)
+)
 
 
 def record(connection: Connection, table_id: int, begin_snapshot: int, schema: pa.Schema) -> None:

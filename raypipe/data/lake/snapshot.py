@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from sqlalchemy import Connection, Row, and_, desc, func, or_, select
+from sqlalchemy import Connection, Row, and_, bindparam, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError, nearest
@@ -16,6 +16,8 @@ from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 
 if TYPE_CHECKING:
+    from sqlalchemy import Select
+
     from raypipe.data.fragment.fragment import Fragment
 
 Mode = Literal["append", "overwrite", "upsert", "replace", "delete", "compact", "restore", "evolve"]
@@ -58,9 +60,8 @@ def latest(connection: Connection, project: str, name: str) -> Snapshot | None:
 
 def find(connection: Connection, project: str, name: str, snapshot: int) -> Snapshot:
     """That snapshot. DataError where raypipe did not write it."""
-    s = catalog.snapshots.c
-    query = select(catalog.snapshots).where(s.snapshot_id == snapshot, s.project == project, s.name == name)
-    row = connection.execute(query).one_or_none() if catalog.exists(connection) else None
+    asked = {"of_snapshot": snapshot, "of_project": project, "of_name": name}
+    row = connection.execute(_FIND, asked).one_or_none() if catalog.exists(connection) else None
     if row is None:
         kept = _kept(connection, project, name)
         raise DataError(f"table {name}: raypipe has not written a snapshot {snapshot} of it in the project {project!r}{kept}")
@@ -166,6 +167,12 @@ def _delete_file(row: Row) -> tuple[str, int, int, str]:
 
 def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
     """A row a data file, with its delete file."""
+    rows = connection.execute(_FILES, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).all()
+    _check(snapshot, rows)
+    return rows
+
+
+def _files_of_one() -> Select:
     d, f, x = lake["data_file"].c, catalog.fragments.c, lake["delete_file"].c
     place = func.coalesce(d.file_order, d.data_file_id).label("place")
     deletes = (x.delete_file_id, x.path.label("delete_path"), x.delete_count, x.file_size_bytes.label("delete_size"))
@@ -175,12 +182,10 @@ def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
     joined = (
         lake["data_file"]
         .join(catalog.fragments, d.data_file_id == f.data_file_id)
-        .outerjoin(lake["delete_file"], and_(x.data_file_id == d.data_file_id, *_visible(x, snapshot)))
+        .outerjoin(lake["delete_file"], and_(x.data_file_id == d.data_file_id, *_visible(x)))
         .outerjoin(catalog.deletes, catalog.deletes.c.delete_file_id == x.delete_file_id)
     )
-    rows = connection.execute(select(*files, *deletes, *more).select_from(joined).where(*_visible(d, snapshot)).order_by(place)).all()
-    _check(snapshot, rows)
-    return rows
+    return select(*files, *deletes, *more).select_from(joined).where(*_visible(d)).order_by(place)
 
 
 def _check(snapshot: Snapshot, rows: Sequence[Row]) -> None:
@@ -201,15 +206,22 @@ def files(connection: Connection, snapshot: Snapshot) -> list[File]:
     return [*(File(row.path, row.file_size_bytes, row.sha256) for row in rows), *deletes]
 
 
-def _visible(columns: Any, snapshot: Snapshot) -> tuple[Any, ...]:
-    ended_later = or_(columns.end_snapshot.is_(None), columns.end_snapshot > snapshot.id)
-    return columns.table_id == snapshot.table_id, columns.begin_snapshot <= snapshot.id, ended_later
+def _visible(columns: Any) -> tuple[Any, ...]:
+    table, snapshot = bindparam("of_table"), bindparam("of_snapshot")
+    ended_later = or_(columns.end_snapshot.is_(None), columns.end_snapshot > snapshot)
+    return columns.table_id == table, columns.begin_snapshot <= snapshot, ended_later
+
+
+# Written once: to put a statement together costs SQLAlchemy more than to run it.
+_FILES = _files_of_one()
+_s = catalog.snapshots.c
+_OF_TABLE = _s.project == bindparam("of_project"), _s.name == bindparam("of_name")
+_FIND = select(catalog.snapshots).where(_s.snapshot_id == bindparam("of_snapshot"), *_OF_TABLE)
+_NEWEST = select(catalog.snapshots).where(*_OF_TABLE).order_by(desc(_s.snapshot_id)).limit(1)
 
 
 def newest_of(connection: Connection, project: str, name: str) -> Snapshot | None:
-    s = catalog.snapshots.c
-    query = select(catalog.snapshots).where(s.project == project, s.name == name).order_by(desc(s.snapshot_id)).limit(1)
-    row = connection.execute(query).one_or_none()
+    row = connection.execute(_NEWEST, {"of_project": project, "of_name": name}).one_or_none()
     return _snapshot(row) if row else None
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow as pa
-from sqlalchemy import Connection, delete, desc, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select, update
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
@@ -26,6 +26,17 @@ TIME = "%Y-%m-%d %H:%M:%S.%f+00"
 """A time as text, for SQLite, as DuckDB writes it there."""
 MANY = 500
 """Numbers in one statement: SQLite and PostgreSQL have limits."""
+
+# Written once: to put a statement together costs SQLAlchemy more than to run it.
+_schema, _table, _column, _of_table = lake["schema"].c, lake["table"].c, lake["column"].c, bindparam("of_table")
+_LAST = select(lake["snapshot"]).order_by(desc(lake["snapshot"].c.snapshot_id)).limit(1)
+_SCHEMA = select(lake["schema"]).where(func.lower(_schema.schema_name) == bindparam("of_name"), _schema.end_snapshot.is_(None))
+_NAMED = select(_table.table_id, _table.table_name).where(
+    _table.schema_id == bindparam("of_schema"), func.lower(_table.table_name) == bindparam("of_name"), _table.end_snapshot.is_(None)
+)
+_COLUMNS = select(lake["column"]).where(_column.table_id == _of_table, _column.end_snapshot.is_(None))
+_NEXT_ROW = select(lake["table_stats"].c.next_row_id).where(lake["table_stats"].c.table_id == _of_table)
+_OLD_STATS = [delete(lake[name]).where(lake[name].c.table_id == _of_table) for name in ("table_stats", "table_column_stats")]
 
 
 @dataclass
@@ -53,16 +64,14 @@ def create(connection: Connection, root: str) -> None:
 
 def following(connection: Connection) -> At:
     """The snapshot after the newest one of the catalog."""
-    c = lake["snapshot"].c
-    last = connection.execute(select(lake["snapshot"]).order_by(desc(c.snapshot_id)).limit(1)).one()
+    last = connection.execute(_LAST).one()
     return At(last.snapshot_id + 1, last.schema_version, last.next_catalog_id, last.next_file_id, datetime.now(UTC), [])
 
 
 def schema_id(connection: Connection, at: At, project: str, root: str) -> int:
     """The project's schema. Its path is the store's root, which may have moved since the last commit."""
     c = lake["schema"].c
-    query = select(lake["schema"]).where(func.lower(c.schema_name) == project.lower(), c.end_snapshot.is_(None))
-    there, path = connection.execute(query).one_or_none(), _folder(root)
+    there, path = connection.execute(_SCHEMA, {"of_name": project.lower()}).one_or_none(), _folder(root)
     if there is None:
         at.catalog_id += 1
         _add_schema(connection, at.catalog_id - 1, at.id, project, path, relative=False)
@@ -86,11 +95,7 @@ def _add_schema(connection: Connection, number: int, begin: int, name: str, path
 
 def new_table(connection: Connection, at: At, project: str, name: str, schema_id: int) -> int:
     """A table of that name, without columns; the one that has it now ends."""
-    t = lake["table"].c
-    query = select(t.table_id, t.table_name).where(
-        t.schema_id == schema_id, func.lower(t.table_name) == name.lower(), t.end_snapshot.is_(None)
-    )
-    for number, found in connection.execute(query).all():
+    for number, found in connection.execute(_NAMED, {"of_schema": schema_id, "of_name": name.lower()}).all():
         if found != name:
             raise DataError(f"table {name}: there is a table {found!r} already, which SQL cannot tell from it; rename one of them")
         for each in ("table", "column", "data_file", "delete_file"):
@@ -112,12 +117,11 @@ def new_table(connection: Connection, at: At, project: str, name: str, schema_id
 def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn]) -> None:
     """From this snapshot on the table has these columns: rows of the catalog end and begin where they differ."""
     c = lake["column"].c
-    there: dict[int, Any] = {
-        row.column_id: row for row in connection.execute(select(lake["column"]).where(c.table_id == table_id, c.end_snapshot.is_(None)))
-    }
+    there: dict[int, Any] = {row.column_id: row for row in connection.execute(_COLUMNS, {"of_table": table_id})}
     rows = [_column_row(column, at, table_id, order) for order, column in enumerate(columns, 1)]
     new = [row for row in rows if row["column_id"] not in there or _differs(there[row["column_id"]], row)]
-    ended = [row["column_id"] for row in new] + [number for number in there if number not in {column.id for column in columns}]
+    ended = [row["column_id"] for row in new if row["column_id"] in there]
+    ended += [number for number in there if number not in {column.id for column in columns}]
     for start in range(0, len(ended), MANY):
         these = (c.table_id == table_id, c.end_snapshot.is_(None), c.column_id.in_(ended[start : start + MANY]))
         connection.execute(update(lake["column"]).where(*these), {"end_snapshot": at.id})
@@ -239,8 +243,7 @@ def _delete_row(deletes: Deletes, data_file_id: int, at: At, table_id: int) -> d
 
 
 def _next_row(connection: Connection, table_id: int) -> int:
-    c = lake["table_stats"].c
-    return connection.execute(select(c.next_row_id).where(c.table_id == table_id)).scalar_one_or_none() or 0
+    return connection.execute(_NEXT_ROW, {"of_table": table_id}).scalar_one_or_none() or 0
 
 
 def _file_row(fragment: Fragment, at: At, table_id: int, first_row: int) -> dict[str, Any]:
@@ -278,8 +281,8 @@ def set_table_stats(connection: Connection, columns: Sequence[CatalogColumn], ma
     total, per_column = lake["table_stats"], lake["table_column_stats"]
     next_row = _next_row(connection, made.table_id) + num_new_rows
     values = {"table_id": made.table_id, "record_count": made.num_rows, "next_row_id": next_row, "file_size_bytes": made.size}
-    for table in (total, per_column):
-        connection.execute(delete(table).where(table.c.table_id == made.table_id))
+    for old in _OLD_STATS:
+        connection.execute(old, {"of_table": made.table_id})
     connection.execute(insert(total), values)
     rows = [_table_stats_row(column, made) for column in columns if column.bounds]
     if rows:
