@@ -55,6 +55,7 @@ _EXPORTS = {
     "Validate": "raypipe.steps.validate",
     "Split": "raypipe.steps.split",
     "LeakCheck": "raypipe.steps.leak_check",
+    "Map": "raypipe.steps.map",
     "MapBatches": "raypipe.steps.map_batches",
     "Label": "raypipe.steps.label",
     "Transform": "raypipe.steps.transform",

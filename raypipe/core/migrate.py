@@ -15,6 +15,7 @@ STEPS: dict[int, Sequence[tuple[str, str]]] = {
         ("raypipe_steps", "add column cost text"),
         ("raypipe_fragments", "add column footer_sha256 text not null default ''"),
     ),
+    2: (),
 }
 """Version -> what is altered of which table to make the next one of it, on SQLite and PostgreSQL alike. Tables that are new are made by
 themselves; one that is not there yet (a catalog is made with the first table) will be made as it is now."""

@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from raypipe.core.artifact import Json
 
-VERSION = 2
+VERSION = 3
 """Raised with every change of a table below. A ledger of a newer version is refused."""
 
 
@@ -241,3 +241,21 @@ endpoints = Table(
     Column("set_at", Text, nullable=False),
     Column("set_by", Text, nullable=False),
 )
+
+items = Table(
+    "raypipe_items",
+    metadata,
+    _project(),
+    Column("key", Text, primary_key=True),
+    Column("path", Text, nullable=False),
+    Column("size", BigInteger, nullable=False),
+    Column("sha256", Text, nullable=False),
+    Column("columns", Text, nullable=False),
+    Column("first_row", BigInteger, nullable=False),
+    Column("num_rows", BigInteger, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("run", Text, nullable=False),
+    Column("used_by", Text),
+    Column("used_at", Text, nullable=False),
+)
+Index("raypipe_items_fingerprint", items.c.project, items.c.fingerprint)

@@ -48,7 +48,7 @@ def _assembled(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
     shapes, more = _shapes(raw, search)
     problems += more
     problems += execution_problems(values.get("execution"), list(raw))
-    nodes = {name: _node(raw[name], found, raw, search) for name, found in shapes.items()}
+    nodes = {name: _node(name, raw[name], found, raw, search) for name, found in shapes.items()}
     problems += ignored_problems(values.get("execution"), shapes)
     how = {} if problems else executions(values.get("execution"), list(nodes))
     nodes |= {name: replace(nodes[name], after=Condition(e.when).reads) for name, e in how.items() if e.when}
@@ -161,12 +161,22 @@ def _shapes(raw: Mapping[str, dict[str, Json]], search: Sequence[Path]) -> tuple
     return shapes, problems
 
 
-def _node(written: Mapping[str, Json], found: Shape, steps: Mapping[str, Any], search: Sequence[Path]) -> Node:
+def _node(name: str, written: Mapping[str, Json], found: Shape, steps: Mapping[str, Any], search: Sequence[Path]) -> Node:
     edges = edges_of(found)
     refs: dict[str, str | None] = {}
-    for name, edge in edges.items():
-        ref = written.get(name, edge.default)
+    for field, edge in edges.items():
+        ref = written.get(field, None if edge.many else edge.default)
+        if edge.many:
+            refs |= _refs(f"{name}.{field}", field, ref or {})
+            continue
         left_out = edge.optional and ref == edge.default and ref not in steps
-        refs[name] = None if left_out else ref
+        refs[field] = None if left_out else ref
     lowered = canonical_value({k: v for k, v in written.items() if k not in edges}, search)
     return Node(lowered.pop("_target_"), lowered, refs)
+
+
+def _refs(where: str, field: str, written: Any) -> dict[str, str | None]:
+    """The edges of a mapping of names to steps."""
+    if not isinstance(written, Mapping) or not all(isinstance(ref, str | None) for ref in written.values()):
+        raise ConfigError([Problem(where, f"found {written!r}, expected a mapping of names to steps, e.g. {{rows: split}}.")])
+    return {f"{field}.{key}": ref for key, ref in written.items()}

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from raypipe.core.lease import Heartbeat, Lease
+from raypipe.core.lease import Heartbeat, Lease, fence
 from raypipe.core.ledger import Ledger
 from raypipe.core.step import Look, Work
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection
 
 
 @contextmanager
@@ -30,4 +33,10 @@ def work_under(lease: Lease, heartbeat: Heartbeat, look: Look, run: str, **more:
     """What a step works with, in the folder `PIPELINE/STEP/TOKEN-ID`; `more` are further fields of Work."""
     fields = {f.name: getattr(look, f.name) for f in dataclasses.fields(look)}
     path = f"{look.pipeline}/{look.step}/{lease.token:06d}-{uuid.uuid4().hex[:12]}"
-    return Work(**{**fields, "run": run, "path": path, "alive": heartbeat.check, **more})
+
+    def keep(write: Callable[[Connection], None]) -> None:
+        with look.ledger.writing() as connection:
+            fence(connection, look.ledger.project, lease)
+            write(connection)
+
+    return Work(**{**fields, "run": run, "path": path, "alive": heartbeat.check, "keep": keep, **more})

@@ -13,6 +13,7 @@ from raypipe.code.recorded import UserCode, record
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem
+from raypipe.pipeline.edge import nested
 from raypipe.pipeline.fingerprint import own_class
 from raypipe.pipeline.node import Node
 
@@ -21,14 +22,14 @@ def build_step(node: Node, search: Sequence[Path]) -> Any:
     """The step. One of raypipe's own imports nothing of the user's; a class of theirs is imported, a function becomes a FunctionStep."""
     settings = {k: component(v, search) for k, v in node.settings.items()}
     if node.target.startswith("raypipe."):
-        return own_class(node.target)(**settings, **node.refs)
+        return own_class(node.target)(**settings, **nested(node.refs))
     found = shape(node.target, search)
     if found.kind == "function":
         from raypipe.steps.function import FunctionStep
 
         edges = {p.name: p.resolved or p.annotation for p in found.parameters if p.name in node.refs}
         return FunctionStep(node.target, settings, edges, _recorded(node.target, search), found.gives)
-    return _imported(node.target, search)(**settings, **node.refs)
+    return _imported(node.target, search)(**settings, **nested(node.refs))
 
 
 def component(value: Json, search: Sequence[Path]) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from raypipe.code.shape import Parameter, Shape
 from raypipe.core.artifact import KINDS
@@ -13,6 +14,7 @@ from raypipe.core.form import form_of
 from raypipe.pipeline.node import Node
 
 _REF = re.compile(r"""\bRef\[\s*["']?(?:\w+\.)*(\w+)""")
+_MANY = re.compile(r"""^\s*["']?(?:\w+\.)*(?:dict|Dict|Mapping)\[""")
 _MADE = re.compile(r"""\bMade\[\s*["']?(?:\w+\.)*(\w+)""")
 
 
@@ -23,12 +25,31 @@ class Edge:
     kind: str
     default: str | None
     optional: bool
+    many: bool = False
+    """A mapping of names to steps (`dict[str, Ref[Table]]`): an edge for each, `FIELD.NAME`."""
 
 
 def edges_of(found: Shape) -> dict[str, Edge]:
     """Parameter name -> edge, of a step's class (`Ref[...]` fields) or a plain function (its table parameters)."""
     edges = {p.name: _edge(found, p) for p in found.parameters}
     return {name: edge for name, edge in edges.items() if edge is not None}
+
+
+def edge_of(found: Shape, name: str) -> Edge:
+    """The edge of that name, one of a mapping's too."""
+    return edges_of(found)[name.partition(".")[0]]
+
+
+def nested(refs: Mapping[str, str | None]) -> dict[str, Any]:
+    """Edges as the step's class takes them: those of a mapping as a mapping."""
+    made: dict[str, Any] = {}
+    for name, ref in refs.items():
+        field, _, key = name.partition(".")
+        if key:
+            made.setdefault(field, {})[key] = ref
+        else:
+            made[field] = ref
+    return made
 
 
 def output_kind(found: Shape) -> str | None:
@@ -50,8 +71,8 @@ def kind_problems(nodes: Mapping[str, Node], shapes: Mapping[str, Shape]) -> lis
         if (k := output_kind(s)) not in KINDS
     ]
     for name, node in nodes.items():
-        for edge_name, edge in edges_of(shapes[name]).items():
-            ref = node.refs[edge_name]
+        for edge_name, ref in node.refs.items():
+            edge = edge_of(shapes[name], edge_name)
             made = output_kind(shapes[ref]) if ref else None
             if ref is None and not edge.optional:
                 problems.append(Problem(f"{name}.{edge_name}", f"needs the name of a step that makes a {edge.kind}."))
@@ -68,4 +89,4 @@ def _edge(found: Shape, parameter: Parameter) -> Edge | None:
     if not match:
         return None
     default = str(parameter.default) if parameter.default is not None and not parameter.required else None
-    return Edge(match[1], default, "None" in annotation)
+    return Edge(match[1], default, "None" in annotation, many=_MANY.match(annotation) is not None)

@@ -89,7 +89,7 @@ def identity_edges(node: Node) -> list[str]:
     if not node.target.startswith("raypipe."):
         return [e for e, ref in node.refs.items() if ref]
     silent = _silent_fields(own_class(node.target))
-    return [e for e, ref in node.refs.items() if ref and e not in silent]
+    return [e for e, ref in node.refs.items() if ref and e.partition(".")[0] not in silent]
 
 
 @lru_cache

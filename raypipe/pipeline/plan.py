@@ -20,7 +20,7 @@ from raypipe.pipeline.build import build_step, defines
 from raypipe.pipeline.cause import cause
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
 from raypipe.pipeline.condition import Condition
-from raypipe.pipeline.edge import edges_of
+from raypipe.pipeline.edge import edge_of
 from raypipe.pipeline.execution import AS_IT_COMES, Execution
 from raypipe.pipeline.fingerprint import without
 from raypipe.pipeline.graph import order
@@ -168,7 +168,7 @@ class _Prospect:
 
     def _stopped_by(self, edge: str, ref: str, step: PlannedStep) -> PlannedStep | None:
         if step.state == "SKIP":
-            if step.skipped == "condition" and edges_of(shape(self.node.target, self.scene.search))[edge].optional:
+            if step.skipped == "condition" and edge_of(shape(self.node.target, self.scene.search), edge).optional:
                 return None
             if step.skipped == "unasked" and self.chosen.asks_for(self.name):
                 return PlannedStep(self.name, "BLOCKED", f"'{ref}' is not made, and {step.why}")

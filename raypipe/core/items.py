@@ -1,0 +1,115 @@
+"""What became of single items of a mapped step: where the rows that its function gave lie, by what they were computed from."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection, delete, func, select, text, update
+
+from raypipe.core.artifact import File
+from raypipe.core.schema import items
+
+MANY = 500
+"""As many keys as one statement takes."""
+UNUSED = timedelta(days=30)
+"""So long an item is kept that no run has asked for, and that is in none of its step's newest tables."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item that was run: its rows are a part of a file."""
+
+    key: str
+    """sha256 of all that shapes its result."""
+    file: File | None
+    """None where the function gave nothing."""
+    columns: str = ""
+    """The digest of what the file's columns are."""
+    first_row: int = 0
+    """Its first row in the file."""
+    num_rows: int = 0
+
+
+def find(connection: Connection, project: str, keys: Sequence[str], run: str | None = None) -> dict[str, Item]:
+    """Those that were run; of that run alone where one is named."""
+    found: dict[str, Item] = {}
+    for some in _chunks(keys):
+        which = [items.c.project == project, items.c.key.in_(some), *([items.c.run == run] if run is not None else [])]
+        for row in connection.execute(select(items).where(*which)):
+            file = File(row.path, row.size, row.sha256) if row.path else None
+            found[row.key] = Item(row.key, file, row.columns, row.first_row, row.num_rows)
+    return found
+
+
+def num_made(connection: Connection, project: str, fingerprint: str) -> int:
+    """How many were run for the step of that fingerprint."""
+    query = select(func.count()).select_from(items).where(items.c.project == project, items.c.fingerprint == fingerprint)
+    return connection.execute(query).scalar_one()
+
+
+def keep(connection: Connection, project: str, fingerprint: str, run: str, made: Collection[Item]) -> None:
+    """Records items as they were run last, in the caller's transaction."""
+    rows = [
+        {
+            "project": project,
+            "key": item.key,
+            "path": item.file.path if item.file else "",
+            "size": item.file.size if item.file else 0,
+            "sha256": item.file.sha256 if item.file else "",
+            "columns": item.columns,
+            "first_row": item.first_row,
+            "num_rows": item.num_rows,
+            "fingerprint": fingerprint,
+            "run": run,
+            "used_at": _now(),
+        }
+        for item in sorted(made, key=lambda item: item.key)  # two runs that keep the same ones lock them in the same order
+    ]
+    if rows:
+        connection.execute(_KEEP, rows)
+
+
+def use(connection: Connection, project: str, keys: Sequence[str], artifact: str | None = None) -> None:
+    """They were asked for now; `artifact`: the table that they are in."""
+    values = {"used_at": _now()} | ({"used_by": artifact} if artifact else {})
+    for some in _chunks(sorted(keys)):
+        connection.execute(update(items).where(items.c.project == project, items.c.key.in_(some)).values(**values))
+
+
+def paths(connection: Connection) -> set[str]:
+    """The files that items of any project name."""
+    return set(connection.execute(select(items.c.path).where(items.c.path != "").distinct()).scalars())
+
+
+def unused(connection: Connection, project: str, needed: Collection[str], now: datetime) -> list[str]:
+    """The keys of items that no run has asked for in 30 days, and that are in none of the artifacts which are `needed`."""
+    old = (now.astimezone(UTC) - UNUSED).isoformat(timespec="milliseconds")
+    query = select(items.c.key, items.c.used_by).where(items.c.project == project, items.c.used_at < old)
+    return [row.key for row in connection.execute(query) if row.used_by not in needed]
+
+
+def drop(connection: Connection, project: str, keys: Sequence[str], now: datetime) -> None:
+    """Forgets those of them that nobody has asked for meanwhile: they would be run again."""
+    old = (now.astimezone(UTC) - UNUSED).isoformat(timespec="milliseconds")
+    for some in _chunks(keys):
+        connection.execute(delete(items).where(items.c.project == project, items.c.key.in_(some), items.c.used_at < old))
+
+
+_COLUMNS = [column.name for column in items.c if column.name != "used_by"]
+_ANEW = ", ".join(f"{name} = excluded.{name}" for name in _COLUMNS if name not in ("project", "key"))
+# As text, since SQLAlchemy has `on conflict` only in its dialects, and to import PostgreSQL's costs 22 ms.
+_KEEP = text(
+    f"insert into raypipe_items ({', '.join(_COLUMNS)}) values ({', '.join(f':{name}' for name in _COLUMNS)}) "
+    f"on conflict (project, key) do update set {_ANEW}"
+)
+
+
+def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
+    listed = list(keys)
+    return (listed[start : start + MANY] for start in range(0, len(listed), MANY))
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
