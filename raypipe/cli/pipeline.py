@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.config.compose import compose
+from raypipe.core.collector import uncollected
 from raypipe.core.errors import ConfigError, Problem
 from raypipe.core.place import find_project
 from raypipe.pipeline.assemble import assemble
@@ -34,6 +35,7 @@ class Opened:
     tracker: Any = field(default=None)
 
 
+@uncollected()
 def open_pipeline(options: argparse.Namespace) -> Opened:
     """Composes, assembles and opens ledger and store. ConfigError with every problem."""
     if not 0 < options.sample <= 1:
@@ -109,11 +111,12 @@ def plan_json(plan: Plan) -> list[dict[str, Any]]:
 
 def run(options: argparse.Namespace) -> int:
     """Runs, showing a line a step; the exit code says how it ended."""
-    from raypipe.cli.terminal import Terminal, result_json
-    from raypipe.core.cluster import Debug
-    from raypipe.pipeline.driver import Options
-    from raypipe.pipeline.news import news
-    from raypipe.pipeline.run import run as run_pipeline
+    with uncollected():
+        from raypipe.cli.terminal import Terminal, result_json
+        from raypipe.core.cluster import Debug
+        from raypipe.pipeline.driver import Options
+        from raypipe.pipeline.news import news
+        from raypipe.pipeline.run import run as run_pipeline
 
     opened = open_pipeline(options)
     if options.if_new and not news(opened.pipeline, opened.scene):

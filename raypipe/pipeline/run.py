@@ -11,6 +11,7 @@ from typing import Literal
 from raypipe.code.settled import settled
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster
+from raypipe.core.collector import uncollected
 from raypipe.core.errors import ConfigError, Problem, RaypipeError
 from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
@@ -74,6 +75,7 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
     return result
 
 
+@uncollected()
 def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster, chosen: Chosen = EVERY_STEP) -> Plan:
     """The plan, or ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check
     is spared: it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
