@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
@@ -13,8 +13,6 @@ from raypipe.core.schema import items
 
 MANY = 500
 """As many keys as one statement takes."""
-UNUSED = timedelta(days=30)
-"""So long an item is kept that no run has asked for, and that is in none of its step's newest tables."""
 
 
 @dataclass(frozen=True)
@@ -78,23 +76,22 @@ def use(connection: Connection, project: str, keys: Sequence[str], artifact: str
         connection.execute(update(items).where(items.c.project == project, items.c.key.in_(some)).values(**values))
 
 
-def paths(connection: Connection) -> set[str]:
-    """The files that items of any project name."""
-    return set(connection.execute(select(items.c.path).where(items.c.path != "").distinct()).scalars())
+def paths(connection: Connection, but: Mapping[str, Collection[str]]) -> set[str]:
+    """The files that items name, but for those of a project's keys."""
+    query = select(items.c.project, items.c.key, items.c.path).where(items.c.path != "")
+    return {row.path for row in connection.execute(query) if row.key not in but.get(row.project, ())}
 
 
-def unused(connection: Connection, project: str, needed: Collection[str], now: datetime) -> list[str]:
-    """The keys of items that no run has asked for in 30 days, and that are in none of the artifacts which are `needed`."""
-    old = (now.astimezone(UTC) - UNUSED).isoformat(timespec="milliseconds")
-    query = select(items.c.key, items.c.used_by).where(items.c.project == project, items.c.used_at < old)
-    return [row.key for row in connection.execute(query) if row.used_by not in needed]
+def unused(connection: Connection, project: str, needed: Container[str], before: datetime) -> set[str]:
+    """The keys of items that no run has asked for since `before`, and whose last table is none of the artifacts which are `needed`."""
+    query = select(items.c.key, items.c.used_by).where(items.c.project == project, items.c.used_at < _said(before))
+    return {row.key for row in connection.execute(query) if row.used_by not in needed}
 
 
-def drop(connection: Connection, project: str, keys: Sequence[str], now: datetime) -> None:
+def drop(connection: Connection, project: str, keys: Collection[str], before: datetime) -> None:
     """Forgets those of them that nobody has asked for meanwhile: they would be run again."""
-    old = (now.astimezone(UTC) - UNUSED).isoformat(timespec="milliseconds")
-    for some in _chunks(keys):
-        connection.execute(delete(items).where(items.c.project == project, items.c.key.in_(some), items.c.used_at < old))
+    for some in _chunks(sorted(keys)):
+        connection.execute(delete(items).where(items.c.project == project, items.c.key.in_(some), items.c.used_at < _said(before)))
 
 
 _COLUMNS = [column.name for column in items.c if column.name != "used_by"]
@@ -112,4 +109,8 @@ def _chunks(keys: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+    return _said(datetime.now(UTC))
+
+
+def _said(at: datetime) -> str:
+    return at.astimezone(UTC).isoformat(timespec="milliseconds")

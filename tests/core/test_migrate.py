@@ -18,6 +18,7 @@ def made_older(url: str) -> None:
         connection.execute(text("alter table raypipe_runs drop column kept"))
         connection.execute(text("alter table raypipe_steps drop column cost"))
         connection.execute(text("drop table raypipe_documents"))
+        connection.execute(text("drop table raypipe_items"))
         connection.execute(text("update raypipe_meta set value = '1'"))
     ledger.close()
 
@@ -33,6 +34,19 @@ def test_what_it_held_is_there(own_url: str):
     assert ledger.kept(ledger.runs()[0]) == {"environment": {"python": "3.11"}}
     ledger.close()
     assert Ledger.migrate(own_url) == (schema.VERSION, schema.VERSION)
+
+
+def test_from_the_version_before_results_of_items_are_kept(own_url: str):
+    ledger = Ledger.open(own_url, "test")
+    with ledger.writing() as connection:
+        connection.execute(text("drop table raypipe_items"))
+        connection.execute(text("update raypipe_meta set value = '2'"))
+    ledger.close()
+    assert Ledger.migrate(own_url) == (2, schema.VERSION)
+    ledger = Ledger.open(own_url, "test")
+    with ledger.reading() as connection:
+        assert connection.execute(text("select count(*) from raypipe_items")).scalar_one() == 0
+    ledger.close()
 
 
 def test_what_fails_half_way_changes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
