@@ -28,6 +28,7 @@ from raypipe.data.fragment.conform import (
     stacked,
     with_ids_alone,
 )
+from raypipe.data.fragment.leaves import refuse_lost
 from raypipe.data.fragment.positions import Deletes, kept, read_positions, without
 from raypipe.data.fragment.sink import TAIL_BYTES, Sink
 
@@ -209,6 +210,7 @@ def read_groups(file: pq.ParquetFile, wanted: Wanted, groups: Sequence[int] | No
     rows = file.read(**options) if groups is None else file.read_row_groups(groups, **options)
     if rows.num_rows != expected:
         raise pa.ArrowInvalid(f"{rows.num_rows:,} of {expected:,} rows are left")
+    refuse_lost(file, rows, chosen)
     return wanted.of(rows)
 
 
