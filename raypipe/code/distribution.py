@@ -9,6 +9,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
 
+from raypipe.code.settled import once
+
 _NAME = re.compile(r"(?P<name>.+?)-(?P<version>\d[^-]*)(-py[\d.]+)?\.(dist-info|egg-info)$")
 _ABSENT = "not installed"
 
@@ -21,6 +23,7 @@ def versions(modules: Iterable[str]) -> dict[str, str]:
     return dict(sorted({_holder(name) for name in modules}))
 
 
+@once
 def version(name: str) -> str:
     """The installed version of the distribution called `name`, or `not installed`."""
     for folder in map(Path, sys.path):

@@ -17,6 +17,7 @@ from typing import Any
 
 from raypipe.core import head
 from raypipe.core.errors import ClusterError, Problem
+from raypipe.core.placement import cluster_resources
 from raypipe.core.store import is_remote, reason
 from raypipe.core.wording import first_line
 
@@ -148,9 +149,7 @@ def totals(cluster: Cluster, session: Session) -> tuple[str, dict[str, float]]:
     ones are more, and two runs have each their own."""
     if isinstance(cluster, Debug) or session.inline:
         return "this process", {}
-    import ray
-
-    found = {name: float(amount) for name, amount in ray.cluster_resources().items() if not name.startswith("node:")}
+    found = {name: float(amount) for name, amount in cluster_resources().items() if not name.startswith("node:")}
     if isinstance(cluster, Local):
         return "this machine", {**found, "CPU": float(cluster.num_cpus or num_cores())}
     for name, most in (("CPU", cluster.max_cpus), ("GPU", cluster.max_gpus)):

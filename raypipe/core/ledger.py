@@ -69,6 +69,10 @@ class Ledger:
         """A transaction, committed at the end of the block. Short: others wait."""
         return self._database.writing()
 
+    def now(self, connection: Connection) -> float:
+        """Seconds since 1970 by the clock that all who share the ledger see."""
+        return self._database.now(connection)
+
     def close(self) -> None:
         self._database.close()
 
@@ -207,7 +211,8 @@ class Ledger:
         leases.fence(connection, self.project, lease)
         there = records.live(connection, self.project, [record.fingerprint]).get(record.fingerprint)
         if there is None or replace:
-            records.supersede(connection, self.project, record.fingerprint)
+            if there is not None:
+                records.supersede(connection, self.project, record.fingerprint)
             figures = dict(record.figures)
             for commit in commits:
                 figures |= commit(connection, artifact_id) or {}

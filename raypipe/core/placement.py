@@ -1,8 +1,9 @@
-"""What Ray is told of the tasks that a step starts: resources and environment, as its execution says."""
+"""What Ray is told of the tasks that a step starts: resources and environment, as its execution says; and what there is to take of."""
 
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
@@ -23,3 +24,21 @@ def placed(options: Mapping[str, Any]) -> Iterator[None]:
 def ray_options() -> dict[str, Any]:
     """For `ray.remote`, and for Ray Data's operators."""
     return dict(_options.get({}))
+
+
+STANDS_S = 1.0
+"""How long what the cluster has is taken to stay as it is: to ask for it costs 1 ms, and every step does so twice."""
+
+_there: tuple[str, float, Mapping[str, float]] = ("", 0.0, {})
+"""Whose resources are known, since when, and what they are."""
+
+
+def cluster_resources() -> dict[str, float]:
+    """What the cluster has in all, by Ray's names."""
+    global _there
+    import ray
+
+    where, now = ray.get_runtime_context().gcs_address, time.monotonic()
+    if _there[0] != where or now - _there[1] > STANDS_S:
+        _there = where, now, ray.cluster_resources()
+    return dict(_there[2])

@@ -16,7 +16,7 @@ from raypipe.core import meter, output
 from raypipe.core.errors import ClusterError, DataError, RaypipeError
 from raypipe.core.frame import trace, users_frame
 from raypipe.core.meter import Cost
-from raypipe.core.placement import ray_options
+from raypipe.core.placement import cluster_resources, ray_options
 from raypipe.core.transient import is_transient
 
 T = TypeVar("T")
@@ -179,7 +179,7 @@ def _by_one_task(attempt: _Attempt, items: Sequence[Any], on: Workers) -> _Done:
     import ray
     import ray.exceptions
 
-    _most(on, ray.cluster_resources())
+    _most(on, cluster_resources())
     options = {**_share(on), "max_retries": TRIES, **ray_options()}
     running = _task().options(**options).remote(attempt, _Piece(0, list(items)), on.num_gpus)
     try:

@@ -122,7 +122,7 @@ def commit(connection: Connection, change: Change, artifact: str) -> Snapshot:
     statements.add_files(connection, at, table_id, change.schema, change.columns, _written(change))
     statements.add_deletes(connection, at, table_id, [(f.id or 0, deletes) for f, deletes in change.deletes])
     made = _snapshot(connection, at, change, artifact, table_id, base)
-    statements.set_table_stats(connection, change.columns, made, sum(f.num_rows for f in change.fragments))
+    statements.set_table_stats(connection, at, change.columns, made, sum(f.num_rows for f in change.fragments))
     statements.record(connection, at, change.project, made, change.message, {**change.about, "artifact": artifact})
     return made
 

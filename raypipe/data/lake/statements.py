@@ -50,6 +50,8 @@ class At:
     time: datetime
     changes: list[str]
     has_new_schema: bool = False
+    new_table: int | None = None
+    """The table that begins with this snapshot: there is nothing of it yet."""
 
 
 def create(connection: Connection, root: str) -> None:
@@ -102,6 +104,7 @@ def new_table(connection: Connection, at: At, project: str, name: str, schema_id
             _end(connection, at, each, number)
         at.changes.append(f"dropped_table:{number}")
     at.catalog_id, table_id = at.catalog_id + 1, at.catalog_id
+    at.new_table = table_id
     at.changes.append(f"created_table:{quoted(project)}.{quoted(name)}")
     values = {
         "table_id": table_id,
@@ -117,7 +120,8 @@ def new_table(connection: Connection, at: At, project: str, name: str, schema_id
 def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn]) -> None:
     """From this snapshot on the table has these columns: rows of the catalog end and begin where they differ."""
     c = lake["column"].c
-    there: dict[int, Any] = {row.column_id: row for row in connection.execute(_COLUMNS, {"of_table": table_id})}
+    found = connection.execute(_COLUMNS, {"of_table": table_id}).all() if table_id != at.new_table else ()
+    there: dict[int, Any] = {row.column_id: row for row in found}
     rows = [_column_row(column, at, table_id, order) for order, column in enumerate(columns, 1)]
     new = [row for row in rows if row["column_id"] not in there or _differs(there[row["column_id"]], row)]
     ended = [row["column_id"] for row in new if row["column_id"] in there]
@@ -190,7 +194,7 @@ def add_files(
     """The files, with their statistics and the delete files that they bring along."""
     if not fragments:
         return
-    first_row, partitions = _next_row(connection, table_id), layouts.numbers(connection, table_id, schema)
+    first_row, partitions = _next_row(connection, at, table_id), layouts.numbers(connection, table_id, schema)
     rows, own, stats, deletes, values = [], [], [], [], []
     for fragment in fragments:
         keys = tuple(key for key, _ in fragment.partition)
@@ -242,7 +246,9 @@ def _delete_row(deletes: Deletes, data_file_id: int, at: At, table_id: int) -> d
     }
 
 
-def _next_row(connection: Connection, table_id: int) -> int:
+def _next_row(connection: Connection, at: At, table_id: int) -> int:
+    if table_id == at.new_table:
+        return 0
     return connection.execute(_NEXT_ROW, {"of_table": table_id}).scalar_one_or_none() or 0
 
 
@@ -276,12 +282,12 @@ def _file_stats_row(column: CatalogColumn, fragment: Fragment, file_id: int, tab
     }
 
 
-def set_table_stats(connection: Connection, columns: Sequence[CatalogColumn], made: Snapshot, num_new_rows: int) -> None:
+def set_table_stats(connection: Connection, at: At, columns: Sequence[CatalogColumn], made: Snapshot, num_new_rows: int) -> None:
     """The statistics of the table as it is now: replaced, they have no history."""
     total, per_column = lake["table_stats"], lake["table_column_stats"]
-    next_row = _next_row(connection, made.table_id) + num_new_rows
+    next_row = _next_row(connection, at, made.table_id) + num_new_rows
     values = {"table_id": made.table_id, "record_count": made.num_rows, "next_row_id": next_row, "file_size_bytes": made.size}
-    for old in _OLD_STATS:
+    for old in _OLD_STATS if made.table_id != at.new_table else ():
         connection.execute(old, {"of_table": made.table_id})
     connection.execute(insert(total), values)
     rows = [_table_stats_row(column, made) for column in columns if column.bounds]
