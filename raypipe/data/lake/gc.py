@@ -59,8 +59,8 @@ class Collected:
 def gc(ledger: Ledger, store: Store, *, grace_s: float = GRACE_S, dry_run: bool = False) -> Collected:
     """Lists what nothing names, and deletes what was listed more than `grace_s` seconds ago and is still named by nothing."""
     there = {path: (size, written) for path, size, written in store.files()}
-    now = datetime.now(UTC)
     with ledger.reading() if dry_run else ledger.writing() as connection:
+        now = datetime.fromtimestamp(ledger.now(connection), UTC)  # not before its turn came: a lease may be younger than that
         if not catalog.exists(connection):
             return Collected((), (), 0)
         if not dry_run:
