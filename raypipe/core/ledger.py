@@ -211,7 +211,8 @@ class Ledger:
         leases.fence(connection, self.project, lease)
         there = records.live(connection, self.project, [record.fingerprint]).get(record.fingerprint)
         if there is None or replace:
-            records.supersede(connection, self.project, record.fingerprint)
+            if there is not None:
+                records.supersede(connection, self.project, record.fingerprint)
             figures = dict(record.figures)
             for commit in commits:
                 figures |= commit(connection, artifact_id) or {}
