@@ -174,7 +174,7 @@ def increment(
 
     `depends`: what the step's rows depend on beyond its identity and the columns of its input. `but`: what of the identity, by dotted
     names, may have been another: the input's digest, and what `depends` covers. `beside`: a table beside the step's own, of what it keeps
-    out; the note of a fragment of which something is there has the digest of that file as `beside`.
+    out; the note of a fragment of which something is there has the digests of those files as `beside`.
     """
     columns = TableSchema.from_json(table.schema).meaning()["columns"]
     parts = fragments(work.ledger, table)
@@ -273,7 +273,7 @@ def _appended(work: Work, start: Increment, artifact: Table, before: Record, bes
     num = len(before.inputs)
     if len(start.inputs) <= num or [digest(f) for f in start.inputs[:num]] != before.inputs:
         return None
-    if beside is not None and not _stands(work, beside, [note["beside"] for note in before.all_notes() if "beside" in note]):
+    if beside is not None and not _stands(work, beside, [d for note in before.all_notes() for d in note.get("beside", ())]):
         return None
     with work.ledger.reading() as connection:
         try:

@@ -13,8 +13,10 @@ import pytest
 from raypipe.core.errors import DataError
 from raypipe.core.step import Columns
 from raypipe.data.contract.contract import Contract
+from raypipe.data.fragment.fragment import read_fragment
+from raypipe.data.lake.snapshot import data_files
 from raypipe.data.split import rule
-from raypipe.data.table import TableSchema
+from raypipe.data.table import TableSchema, latest
 from raypipe.data.transform import kernel
 from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import OneHot
@@ -127,6 +129,25 @@ def test_a_contract_judges_what_the_pass_made(bench):
     assert made.num_rows == 9_000 - int((far | none).sum())
     rules = {(rule["column"], rule["rule"]): rule["figure"] for rule in made.figures["contract"]["rules"]}
     assert rules["distance", "max"] == int(far.sum())
+
+
+def test_rows_that_are_kept_out_are_written_as_they_come(bench, monkeypatch):
+    columns: Any = {"air_time": {"type": "float64", "nulls": False, "on_breach": "quarantine"}}
+    step = Transform(entries={"keep": Select(["air_time"])}, contract=Contract(columns, exact=False))
+    monkeypatch.setattr("raypipe.data.fragment.fragment.ROW_GROUP_ROWS", 1_024)
+    monkeypatch.setattr(kernel, "LARGE_ROWS", 2_000)
+    monkeypatch.setattr(kernel, "WAITING_BYTES", 1)
+    made = bench.run(step, table=bench.table(*PARTS))
+    beside = latest(bench.work.ledger, "p.s~breaches")
+    assert beside is not None
+    with bench.work.ledger.reading() as connection:
+        parts = data_files(connection, beside)
+    assert (len(parts), sum(part.num_rows for part in parts)) == (9, made.figures["rows_quarantined"])
+    rows = pa.concat_tables(PARTS)
+    found = [read_fragment(bench.work.store, part) for part in parts]
+    lost = rows.filter(rows["air_time"].is_null())
+    assert [i for part in found for i in part["id"].to_pylist()] == lost["id"].to_pylist()
+    assert [n for part in found for n in part["raypipe.row"].to_pylist()] == [i % 3_000 + 1 for i in lost["id"].to_pylist()]
 
 
 def test_a_contract_that_is_broken_leaves_no_table(bench):

@@ -14,7 +14,7 @@ from raypipe.core.artifact import Json
 from raypipe.data.contract.against import NOTHING, Against
 from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
-from raypipe.data.contract.examine import examine
+from raypipe.data.contract.examine import NUM_REFUSED, Examined, examine
 from raypipe.data.contract.findings import merge
 from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment, write_pieces
@@ -37,6 +37,10 @@ LARGE_BYTES = 256 << 20
 """A fragment of more rows or bytes is worked on a row group at a time: what a task needs of memory does not grow with the file."""
 
 
+WAITING_BYTES = 64 << 20
+"""Of rows that a contract keeps out: when there are more they are written."""
+
+
 class Chained(Protocol):
     """A fitted chain on its way to a task: as data, with the source of its functions."""
 
@@ -53,7 +57,7 @@ class Done:
     schema: pa.Schema
     note: Json
     """`rows` that were read or left out unread, `left_out` by `where`, `dropped` and `quarantined` by the contract, its `findings`."""
-    breaches: Fragment | None = None
+    breaches: tuple[Fragment, ...] = ()
     """Rows that the contract keeps out, with their reasons."""
     refused: Fragment | None = None
     """The first rows that the contract refuses, to look at."""
@@ -114,7 +118,8 @@ class Apply:
 
     def __call__(self, item: Item) -> Done:
         path = fragment_path(self.path, item.number)
-        count = _Count(item.fragment, self.chain.passes(self.columns))
+        coded = self.chain.passes(self.columns)
+        count = _Count(item.fragment, _KeptOut(self.store, path.removesuffix(".parquet"), coded), coded)
         rows = self._made(item.fragment, count)
         first = next(rows)
         schema = numbered(count.schema)
@@ -126,7 +131,7 @@ class Apply:
             write_profile(self.store, fragment, merged(count.profiles), schema)
         if self.where is None:
             reconciled(item.path, item.fragment.num_live, item.fragment.num_live - count.left_out)
-        return Done(fragment, count.schema, count.note(fragment.num_rows), *count.beside(self.store, path))
+        return Done(fragment, count.schema, count.note(fragment.num_rows), count.kept_out.end(), count.kept_out.refused())
 
     def _made(self, fragment: Fragment, count: _Count) -> Iterator[pa.Table]:
         for span in spans(self.store, fragment, None, self.where, coded=count.coded):
@@ -150,6 +155,7 @@ class _Count:
     """What becomes of the rows of a fragment, span after span."""
 
     fragment: Fragment
+    kept_out: _KeptOut
     coded: Collection[str] = ()
     """Columns of text that may come as dictionaries."""
     left_out: int = field(init=False)
@@ -158,8 +164,6 @@ class _Count:
     findings: list[list[Json]] = field(default_factory=list)
     profiles: list[Profile] = field(default_factory=list)
     schema: pa.Schema = field(default_factory=lambda: pa.schema([]))
-    _breaches: list[pa.Table] = field(default_factory=list)
-    _refused: list[pa.Table] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.left_out = self.fragment.num_live
@@ -170,8 +174,7 @@ class _Count:
         self.findings.append(found.findings)
         self.quarantined += found.num_quarantined
         self.dropped += rows.num_rows - found.kept.num_rows - found.num_quarantined
-        self._breaches += [found.quarantined] if found.quarantined is not None else []
-        self._refused += [found.refused] if found.refused is not None else []
+        self.kept_out.add(found)
         return found.kept
 
     def note(self, num_kept: int) -> Json:
@@ -181,12 +184,37 @@ class _Count:
         reconciled(self.fragment.path, self.fragment.num_live, num_kept, **out)
         return counts | {"findings": merge(self.findings)}
 
-    def beside(self, store: Store, path: str) -> tuple[Fragment | None, Fragment | None]:
-        """The rows that are kept out, and those that are refused, each as a fragment of its own."""
-        stem = path.removesuffix(".parquet")
-        breaches = self._written(store, f"{stem}-breaches.parquet", self._breaches)
-        return breaches, self._written(store, f"{stem}-refused.parquet", self._refused)
 
-    def _written(self, store: Store, path: str, tables: Sequence[pa.Table]) -> Fragment | None:
-        rows = pa.concat_tables(tables) if tables else None
-        return None if rows is None else write_fragment(store, path, rows, numbered(as_text(rows.schema, self.coded)))
+class _KeptOut:
+    """Rows of a fragment that a contract keeps out, written as they come, and the first of those that it refuses: memory is bounded."""
+
+    def __init__(self, store: Store, stem: str, coded: Collection[str]):
+        self._store, self._stem, self._coded = store, stem, coded
+        self._waiting: list[pa.Table] = []
+        self._refused: list[pa.Table] = []
+        self._written: list[Fragment] = []
+
+    def add(self, found: Examined) -> None:
+        self._waiting += [found.quarantined] if found.quarantined is not None else []
+        if found.refused is not None and sum(rows.num_rows for rows in self._refused) < NUM_REFUSED:
+            self._refused.append(found.refused)
+        if sum(rows.nbytes for rows in self._waiting) >= WAITING_BYTES:
+            self._write()
+
+    def end(self) -> tuple[Fragment, ...]:
+        if self._waiting:
+            self._write()
+        return tuple(self._written)
+
+    def refused(self) -> Fragment | None:
+        if not self._refused:
+            return None
+        return self._file("refused", pa.concat_tables(self._refused).slice(0, NUM_REFUSED))
+
+    def _write(self) -> None:
+        number = f"-{len(self._written):03d}" if self._written else ""
+        self._written.append(self._file(f"breaches{number}", pa.concat_tables(self._waiting)))
+        self._waiting = []
+
+    def _file(self, name: str, rows: pa.Table) -> Fragment:
+        return write_fragment(self._store, f"{self._stem}-{name}.parquet", rows, numbered(as_text(rows.schema, self._coded)))

@@ -58,7 +58,7 @@ class Transformed:
     """What the table is after the last pass."""
 
     whole: Whole
-    """Its notes add up, see `kernel.Done`; `beside` is the digest of the file of rows that the contract kept out of a fragment."""
+    """Its notes add up, see `kernel.Done`; `beside` are the digests of the files of rows that the contract kept out of a fragment."""
     breaches: list[Fragment]
     """Of what was computed, as are those that follow."""
     refused: list[Fragment]
@@ -81,9 +81,9 @@ def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
     def compute(parts: list[Fragment]) -> Written:
         items = [Item(number, fragment) for number, fragment in enumerate(parts)]
         done.extend(map_fragments(kernel, items, inline=work.inline, on=COMPUTING))
-        return gather([(d.fragment, d.schema, d.note | ({"beside": d.breaches.sha256} if d.breaches else {})) for d in done])
+        return gather([(d.fragment, d.schema, d.note | ({"beside": [f.sha256 for f in d.breaches]} if d.breaches else {})) for d in done])
 
-    return Transformed(new.whole(compute), [d.breaches for d in done if d.breaches], [d.refused for d in done if d.refused])
+    return Transformed(new.whole(compute), [f for d in done for f in d.breaches], [d.refused for d in done if d.refused])
 
 
 def judge(work: Work, kernel: Apply, made: Transformed, table: str) -> dict[str, Json]:
