@@ -200,6 +200,20 @@ def _num_cpus(cluster: Local) -> int:
     return cluster.num_cpus or max(MIN_CPUS, num_cores())
 
 
+def nodes() -> dict[str, tuple[str, str]]:
+    """Each node that Ray knows -> its address, and what it was lost by; empty of one that is there or left as it was to."""
+    import ray
+
+    unexpected = 2  # NodeDeathInfo.Reason.UNEXPECTED_TERMINATION
+    return {
+        node["NodeID"]: (
+            node["NodeManagerAddress"],
+            "" if node["Alive"] or node["DeathReason"] != unexpected else node["DeathReasonMessage"] or "it ended",
+        )
+        for node in ray.nodes()
+    }
+
+
 def num_cores() -> int:
     """The cores that this process may use, a container's quota included."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -50,6 +50,7 @@ class Driver:
         self._crew = Crew(0 if inline else options.num_parallel, self._release)
 
     def __enter__(self) -> Driver:
+        self._connection.on_lost.append(self._lost)
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
@@ -58,6 +59,7 @@ class Driver:
                 self._abandon()
             self._notices.wait()
         finally:
+            self._connection.on_lost.remove(self._lost)
             self._journal.close()
             if self.options.connection is None:
                 self._connection.close()
@@ -150,6 +152,11 @@ class Driver:
 
     def _progress(self, step: str, text: str) -> None:
         self._tell(StepEvent(step, "progress", "FAILED", text))
+
+    def _lost(self, node: str) -> None:
+        for name in list(self._crew.makings):
+            more = f"Ray runs elsewhere what '{name}' had there, or it waits in vain: then interrupt, or set execution.{name}.timeout"
+            self._tell(StepEvent(name, "progress", "RUN", f"{node}. {more}"))
 
     def _record(self, steps: Mapping[str, PlannedStep], seconds: Mapping[str, float], recorded: Collection[str] = ()) -> None:
         """What became of steps, in one transaction where it was not recorded with what they made, and then told."""
