@@ -4,7 +4,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-FLIPS = 1_200
+FLIPS = 800
 READ = """
 import random, sys
 import numpy as np
