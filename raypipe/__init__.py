@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 _EXPORTS = {
     # writing a pipeline
     "Pipeline": "raypipe.pipeline.node",
+    "Sub": "raypipe.pipeline.sub",
     "check": "raypipe.pipeline.check",
     "plan": "raypipe.pipeline.plan",
     "run": "raypipe.pipeline.run",

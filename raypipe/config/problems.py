@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,6 +16,8 @@ from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem, nearest
 from raypipe.pipeline.assemble import SLOTS, TRANSFORM_SETTINGS, step_names
 from raypipe.pipeline.execution import execution_problems
+from raypipe.pipeline.node import SLOT_NAMES
+from raypipe.pipeline.sub import expanded, is_sub, spread_execution, sub_problems
 
 MISSING = "???"
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")
@@ -43,6 +46,15 @@ class _Check:
             if key not in KEYS:
                 yield Problem(str(key), f"unknown.{nearest(str(key), KEYS)}")
         yield from _name(values)
+        yield from self._steps_of(values)
+        yield from execution_problems(spread_execution(values.get("execution"), step_names(values)), step_names(values))
+        if isinstance(values.get("sweep"), dict):
+            yield from self._arguments("sweep", values["sweep"], "raypipe.config.sweep.Sweep", set())
+        elif values.get("sweep") is not None:
+            yield Problem("sweep", f"found {_shown(values['sweep'])}, expected settings, e.g. {{by: evaluate.auc}}.")
+
+    def _steps_of(self, values: Mapping[str, Any]) -> Iterator[Problem]:
+        """What is wrong with slots and `steps`."""
         yield from self._value("label", values.get("label"), "str | None")
         for key in COMPONENTS:
             yield from self._slot_component(key, values.get(key))
@@ -50,11 +62,6 @@ class _Check:
             if values.get(slot) is not None:
                 yield from self._slot(slot, values[slot], target)
         yield from self._steps(values.get("steps"))
-        yield from execution_problems(values.get("execution"), step_names(values))
-        if isinstance(values.get("sweep"), dict):
-            yield from self._arguments("sweep", values["sweep"], "raypipe.config.sweep.Sweep", set())
-        elif values.get("sweep") is not None:
-            yield Problem("sweep", f"found {_shown(values['sweep'])}, expected settings, e.g. {{by: evaluate.auc}}.")
 
     def _slot_component(self, key: str, node: Json) -> Iterator[Problem]:
         if node is not None:
@@ -95,7 +102,14 @@ class _Check:
         for name, step in steps.items():
             if step is not None:
                 yield from _step_name(f"steps.{name}", name)
-                yield from self._component(f"steps.{name}", step)
+                yield from self._sub(f"steps.{name}", step) if is_sub(step) else self._component(f"steps.{name}", step)
+
+    def _sub(self, where: str, written: Mapping[str, Any]) -> Iterator[Problem]:
+        """A sub-pipeline; of several that it stands for, the first: they differ in values alone."""
+        wrong = sub_problems(where, written, SLOT_NAMES)
+        yield from wrong
+        for _, inner, _ in itertools.islice(expanded("", written), 0 if wrong else 1):
+            yield from (Problem(f"{where}.pipeline.{p.where}", p.what) for p in self._steps_of(inner))
 
     def _component(self, where: str, node: Json, bound: bool = False) -> Iterator[Problem]:
         if not isinstance(node, dict):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,8 @@ from raypipe.pipeline.condition import Condition
 from raypipe.pipeline.edge import edges_of, kind_problems
 from raypipe.pipeline.execution import execution_problems, executions, failure_problems, ignored_problems
 from raypipe.pipeline.graph import edge_problems
-from raypipe.pipeline.node import Node, Pipeline
+from raypipe.pipeline.node import SLOT_NAMES, Node, Pipeline
+from raypipe.pipeline.sub import Scope, expanded, is_sub, placed_execution, spread_execution, sub_problems
 
 INGEST = "raypipe.steps.ingest.Ingest"
 VALIDATE = "raypipe.steps.validate.Validate"
@@ -44,21 +45,103 @@ def assemble(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
 
 
 def _assembled(values: Mapping[str, Any], search: Sequence[Path]) -> Pipeline:
-    raw, problems = written_steps(values, search)
+    flat = _Flat(values, search)
+    raw, problems = flat.raw, flat.problems
     shapes, more = _shapes(raw, search)
     problems += more
-    problems += execution_problems(values.get("execution"), list(raw))
-    nodes = {name: _node(name, raw[name], found, raw, search) for name, found in shapes.items()}
-    problems += ignored_problems(values.get("execution"), shapes)
-    how = {} if problems else executions(values.get("execution"), list(nodes))
+    said = spread_execution(values.get("execution"), list(raw))
+    problems += execution_problems(said, list(raw))
+    said = flat.executed(said)
+    nodes = {name: _node(name, raw[name], found, flat, search) for name, found in shapes.items()}
+    problems += [*flat.unbound, *ignored_problems(said, shapes)]
+    how = {} if problems else executions(said, list(nodes))
     nodes |= {name: replace(nodes[name], after=Condition(e.when).reads) for name, e in how.items() if e.when}
     if not problems:
-        problems = edge_problems(nodes)
+        problems = [*flat.unread(), *edge_problems(nodes)]
     if not problems:
-        problems = [*kind_problems(nodes, shapes), *failure_problems(values.get("execution"), nodes)]
+        problems = [*kind_problems(nodes, shapes), *failure_problems(said, nodes)]
     if problems:
         raise ConfigError(problems)
     return Pipeline.of(values["name"], nodes, how)
+
+
+class _Flat:
+    """All steps under their names in the whole pipeline, those of sub-pipelines among them."""
+
+    def __init__(self, values: Mapping[str, Any], search: Sequence[Path]):
+        self.raw: dict[str, dict[str, Json]] = {}
+        self.problems: list[Problem] = []
+        self.unbound: list[Problem] = []
+        """Names that mean no step where they are written."""
+        self.execution: dict[str, dict[str, Json]] = {}
+        """What sub-pipelines say of how their steps are carried out."""
+        self._scopes: dict[str, Scope] = {}
+        self._of: dict[str, Scope] = {}
+        self._search = search
+        self._add(values, None, "")
+
+    def known(self, name: str) -> Collection[str]:
+        """The names that a step may read."""
+        return self._of[name].known if name in self._of else self.raw.keys()
+
+    def step(self, name: str, edge: str, ref: str | None) -> str | None:
+        """The step that is read by an edge that says `ref`."""
+        if ref is None or name not in self._of:
+            return ref
+        found = self._of[name].step(ref)
+        if found is None:
+            self.unbound.append(self._of[name].problem(f"{name}.{edge}", ref))
+        return found or ref
+
+    def executed(self, said: Any) -> Any:
+        """With what sub-pipelines say; what stands around them has the last word."""
+        if not self.execution or not isinstance(said, Mapping | None):
+            return said
+        said = said or {}
+        return {**said, **{name: {**options, **(said.get(name) or {})} for name, options in self.execution.items()}}
+
+    def unread(self) -> list[Problem]:
+        """Inputs that no step of a sub-pipeline reads, and bindings to what is not there."""
+        found = []
+        for where, scope in self._scopes.items():
+            for name, ref in scope.inputs.items():
+                place = f"{where}.inputs.{name}"
+                if name in scope.names:
+                    found.append(Problem(place, f"'{name}' is a step of the sub-pipeline itself."))
+                elif name not in scope.read:
+                    found.append(Problem(place, f"no step of the sub-pipeline reads '{name}'."))
+                elif (scope.around is None and ref not in self.raw) or (scope.around and scope.around.step(ref) is None):
+                    valid = scope.around.known if scope.around else [n for n in self.raw if not n.startswith(scope.prefix)]
+                    found.append(Problem(place, f"there is no step '{ref}'.{nearest(ref, valid)}"))
+        return found
+
+    def _add(self, values: Mapping[str, Any], scope: Scope | None, where: str) -> None:
+        raw, problems = written_steps(values, self._search)
+        self.problems += [Problem(f"{where}{p.where}", p.what) for p in problems]
+        for name, step in raw.items():
+            if is_sub(step):
+                self._add_sub(name, step, values, scope, f"{where}steps.{name}")
+                continue
+            full = f"{scope.prefix}{name}" if scope else name
+            self.raw[full] = step
+            if scope is not None:
+                self._of[full] = scope
+                scope.names.append(name)
+
+    def _add_sub(self, name: str, written: Mapping[str, Any], values: Mapping[str, Any], around: Scope | None, where: str) -> None:
+        if wrong := sub_problems(where, written, SLOT_NAMES):
+            self.problems += wrong
+            return
+        for own, inner, inputs in expanded(name, written):
+            scope = Scope(f"{around.prefix if around else ''}{own}.", inputs, around)
+            self._add({"name": f"{values.get('name')}.{own}", **inner}, scope, f"{where}.pipeline.")
+            said = spread_execution(inner.get("execution") or {}, scope.known)
+            wrong = [*scope.not_own(said), *execution_problems(said, scope.known)]
+            self.problems += [Problem(f"{where}.pipeline.{p.where}", p.what) for p in wrong]
+            self.execution |= {} if wrong else placed_execution(said, scope)
+            self._scopes[where if own == name else f"{where} ({own})"] = scope
+            if around is not None:
+                around.names += [f"{own}.{inner_name}" for inner_name in scope.names]
 
 
 def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[dict[str, dict[str, Json]], list[Problem]]:
@@ -95,8 +178,18 @@ def step_names(values: Mapping[str, Any]) -> list[str]:
         *(["source", *(["validate"] if values.get("contract") else [])] if values.get("source") else []),
         *(["split"] if isinstance(split, Mapping) and split.get("by") else []),
         *life,
-        *([str(name) for name, step in steps.items() if step is not None] if isinstance(steps, Mapping) else []),
+        *(
+            [inner for name, step in steps.items() if step is not None for inner in _names(str(name), step)]
+            if isinstance(steps, Mapping)
+            else []
+        ),
     ]
+
+
+def _names(name: str, step: Any) -> list[str]:
+    if not is_sub(step) or sub_problems("", step, SLOT_NAMES):
+        return [name]
+    return [f"{own}.{inner_name}" for own, inner, _ in expanded(name, step) for inner_name in step_names(inner)]
 
 
 def _source(values: Mapping[str, Any], search: Sequence[Path], problems: list[Problem]) -> dict[str, Json]:
@@ -161,7 +254,7 @@ def _shapes(raw: Mapping[str, dict[str, Json]], search: Sequence[Path]) -> tuple
     return shapes, problems
 
 
-def _node(name: str, written: Mapping[str, Json], found: Shape, steps: Mapping[str, Any], search: Sequence[Path]) -> Node:
+def _node(name: str, written: Mapping[str, Json], found: Shape, flat: _Flat, search: Sequence[Path]) -> Node:
     edges = edges_of(found)
     refs: dict[str, str | None] = {}
     for field, edge in edges.items():
@@ -169,8 +262,9 @@ def _node(name: str, written: Mapping[str, Json], found: Shape, steps: Mapping[s
         if edge.many:
             refs |= _refs(f"{name}.{field}", field, ref or {})
             continue
-        left_out = edge.optional and ref == edge.default and ref not in steps
+        left_out = edge.optional and ref == edge.default and ref not in flat.known(name)
         refs[field] = None if left_out else ref
+    refs = {edge: flat.step(name, edge, ref) for edge, ref in refs.items()}
     lowered = canonical_value({k: v for k, v in written.items() if k not in edges}, search)
     return Node(lowered.pop("_target_"), lowered, refs)
 

@@ -43,7 +43,15 @@ def overriding(overrides: Sequence[str], step: str, setting: str) -> str:
         said = override.lstrip("+~").partition("=")[0].partition("@")[0]
         if said and any(key == said or key.startswith(f"{said}.") or said.startswith(f"{key}.") for key in keys):
             return override
+        if _is_inside(said, step, setting):
+            return override
     return ""
+
+
+def _is_inside(said: str, step: str, setting: str) -> bool:
+    """Whether it speaks of a step of a sub-pipeline: `steps.eu.pipeline.steps.sorted.by` of the setting `by` of `eu.sorted`."""
+    outer, inner = step.partition(".")[0], step.rpartition(".")[2]
+    return said.startswith(f"steps.{outer}.pipeline.") and f".{inner}.{setting}." in f"{said}."
 
 
 def _line(ledger: Ledger, run: str, name: str, search: Sequence[Path]) -> int | None:

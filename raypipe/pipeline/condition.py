@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -63,6 +63,16 @@ class Condition:
         """Each figure that it reads."""
         return tuple(dict.fromkeys(_figures(self._tree)))
 
+    def renamed(self, step: Callable[[str], str | None], names: Collection[str]) -> str:
+        """The text with each step as `step` names it; `names` are those that may be meant, dotted ones too."""
+        try:
+            tree = ast.parse(self.text.strip(), mode="eval").body
+        except (SyntaxError, ValueError):
+            return self.text
+        renames = _Renames(step, names)
+        made = renames.visit(tree)
+        return ast.unparse(made) if renames.changed else self.text
+
     def holds(self, where: str, figures: Mapping[str, Mapping[str, Json]]) -> bool:
         """`figures` by step. DataError names a figure that is not there, with those that are, and values that cannot be compared."""
         try:
@@ -94,6 +104,29 @@ class Condition:
         path = _path(node)
         assert path, "judged when it was checked"
         return _look(where, path, figures)
+
+
+class _Renames(ast.NodeTransformer):
+    """Puts another name for each step."""
+
+    def __init__(self, step: Callable[[str], str | None], names: Collection[str]):
+        self.step, self.names, self.changed = step, names, False
+
+    def visit(self, node: ast.AST) -> Any:
+        path = _path(node) if isinstance(node, ast.expr) else ()
+        if not path:
+            return self.generic_visit(node)
+        length = next((n for n in range(len(path), 0, -1) if ".".join(path[:n]) in self.names), 1)
+        step = self.step(".".join(path[:length])) or path[0]
+        self.changed |= length > 1 or step != path[0]
+        return _read(step, path[length:])
+
+
+def _read(step: str, below: Path) -> ast.expr:
+    made: ast.expr = ast.Name(step) if step.isidentifier() else ast.Subscript(ast.Name(STEPS), ast.Constant(step))
+    for name in below:
+        made = ast.Attribute(made, name) if name.isidentifier() else ast.Subscript(made, ast.Constant(name))
+    return made
 
 
 def _wrong(node: ast.expr) -> str:

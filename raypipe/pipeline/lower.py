@@ -13,6 +13,9 @@ from typing import Any
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError
+from raypipe.pipeline.edge import nested
+from raypipe.pipeline.node import Pipeline
+from raypipe.pipeline.sub import Sub
 
 
 def lower(value: Any) -> Json:
@@ -49,6 +52,10 @@ def search_paths(project_path: Path | str | None) -> tuple[Path, ...]:
 
 
 def _component(value: Any) -> Json:
+    if isinstance(value, Sub):
+        return lower(value.written())
+    if isinstance(value, Pipeline):
+        return _of_pipeline(value)
     if isinstance(value, partial):
         if value.args:
             raise ConfigError(f"functools.partial of {import_path(value.func)}: give its arguments by name, not by position.")
@@ -61,6 +68,16 @@ def _component(value: Any) -> Json:
     raise ConfigError(
         f"a {type(value).__name__} cannot be part of a pipeline: use JSON values, dataclasses, functions or functools.partial."
     )
+
+
+def _of_pipeline(value: Pipeline) -> Json:
+    """A whole pipeline as a sub-pipeline without open inputs."""
+    steps = {name: {"_target_": node.target, **node.settings, **nested(node.refs)} for name, node in value.nodes.items()}
+    execution = {
+        name: {f.name: getattr(how, f.name) for f in dataclasses.fields(how) if not _is_default(f, getattr(how, f.name))}
+        for name, how in value.execution.items()
+    }
+    return {"pipeline": {"steps": steps, **({"execution": execution} if execution else {})}}
 
 
 def _is_default(f: dataclasses.Field[Any], value: Any) -> bool:
