@@ -11,11 +11,16 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from sqlalchemy import Connection, Engine, inspect, make_url, select, text
-from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError
+from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, OperationalError
 
 from raypipe.core import postgres, schema, sqlite
-from raypipe.core.errors import LedgerError
+from raypipe.core.errors import LedgerError, LedgerLost
 from raypipe.core.wording import first_line
+
+PATIENCE_S = 20.0
+"""How long a server that answered before is waited for, as it restarts: less than a lease lasts."""
+PAUSE_S = 0.2
+"""Between two times that it is asked."""
 
 
 class Database:
@@ -30,6 +35,7 @@ class Database:
         self._clock = clock
         self._pid = os.getpid()
         self._writing = threading.local()
+        self._answered = False
 
     @classmethod
     def open(cls, url: str, clock: Callable[[], float] | None = None) -> Database:
@@ -87,7 +93,17 @@ class Database:
 
     def _connect(self, **options: object) -> Connection:
         assert os.getpid() == self._pid, "the ledger stays with the process that opened it"
-        return self.engine.connect().execution_options(**options)
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                connection = self.engine.connect()
+            except OperationalError:
+                if self.path or not self._answered or time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_S)
+            else:
+                self._answered = True
+                return connection.execution_options(**options)
 
     def _turn(self) -> AbstractContextManager[None]:
         return sqlite.ticket(self.path) if self.path else contextlib.nullcontext()
@@ -99,7 +115,8 @@ class Database:
         except IntegrityError:
             raise
         except DBAPIError as error:
-            raise LedgerError(f"ledger {self.name}: {first_line(error.orig or error).rstrip('.')}.") from error
+            kind = LedgerLost if self.path is None and postgres.is_lost(error) else LedgerError
+            raise kind(f"ledger {self.name}: {first_line(error.orig or error).rstrip('.')}.") from error
 
     def __reduce__(self) -> str:
         raise TypeError("the ledger stays with the driver: hand tasks the store, never the ledger")

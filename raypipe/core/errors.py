@@ -68,6 +68,12 @@ class LedgerError(RaypipeError):
     exit_code = 2
 
 
+class LedgerLost(LedgerError):
+    """The server under the ledger broke off, or does not answer any more: what was in hand may or may not have happened."""
+
+    transient = True
+
+
 class StoreError(RaypipeError):
     """The store cannot be read or written, or bytes in it are not what was recorded (exit 1)."""
 

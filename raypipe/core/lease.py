@@ -6,7 +6,7 @@ import dataclasses
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,10 +100,17 @@ _BEAT = update(leases).where(*_HELD).values(beaten_at=bindparam("now"))
 _RELEASE = update(leases).where(*_HELD).values(released_at=bindparam("now"))
 
 
-def claim(connection: Connection, project: str, key: str, run: str, ttl_s: float, now: float, one_host: bool) -> Lease:
-    """Raises the token by one and makes this process the holder; LeaseHeld where a live one is."""
+def claim(
+    connection: Connection, project: str, key: str, run: str, ttl_s: float, now: float, one_host: bool, unsure: Collection[float] = ()
+) -> Lease:
+    """Raises the token by one and makes this process the holder; LeaseHeld where a live one is.
+
+    `unsure`: when this very claim was made before, and nobody knows what became of it.
+    """
     connection.execute(_ADD, _is(project, key))
     row = lock(connection, project, key)
+    if row.run == run and row.released_at is None and row.claimed_at in unsure and Owner(**row.owner) == Owner.here():
+        return Lease(key, row.token, run, ttl_s)
     if held := _alive(key, row, now, one_host):
         raise LeaseHeld(held)
     token = row.token + 1

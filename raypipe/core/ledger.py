@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from typing import ParamSpec, TypeVar
 
 from sqlalchemy import Connection, insert
 
 from raypipe.core import documents, logs, records, runs, schema
 from raypipe.core import lease as leases
 from raypipe.core.artifact import Artifact, Json
-from raypipe.core.database import Database
-from raypipe.core.errors import LedgerError
+from raypipe.core.database import PATIENCE_S, PAUSE_S, Database
+from raypipe.core.errors import LedgerError, LedgerLost
 from raypipe.core.lease import Lease
 from raypipe.core.logs import Entry
 from raypipe.core.migrate import migrate
@@ -27,6 +29,26 @@ __all__ = ["Ledger", "Record", "Run", "StepRecord"]
 
 READ_BACK_S = 15.0
 """How long a server that broke off in the middle of a commit is given to come back and say what became of it."""
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+def again(call: Callable[P, T]) -> Callable[P, T]:
+    """What may be done twice is done again where the server broke off in the middle of it."""
+
+    @functools.wraps(call)
+    def patient(*args: P.args, **more: P.kwargs) -> T:
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return call(*args, **more)
+            except LedgerLost:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(PAUSE_S)
+
+    return patient
 
 
 class Ledger:
@@ -80,42 +102,55 @@ class Ledger:
 
     def start_run(self, run: Run, kept: Mapping[str, Json] | None = None) -> None:
         """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves."""
+        again(self._start_run)(run, kept, [])
+
+    def _start_run(self, run: Run, kept: Mapping[str, Json] | None, tried: list[str]) -> None:
         with self.writing() as connection:
+            if tried and runs.find(connection, self.project, run.id, self.one_host) is not None:
+                return
+            tried.append(run.id)
             if kept is not None:
                 parts = {name: documents.keep(connection, self.project, part) for name, part in kept.items()}
                 run = dataclasses.replace(run, kept=documents.keep(connection, self.project, parts))
             runs.start(connection, self.project, run)
 
+    @again
     def kept(self, run: Run) -> dict[str, Json]:
         """What that run ran with, by name; empty where it had nothing to do, or was recorded by a raypipe that kept nothing."""
         with self.reading() as connection:
             parts = documents.find(connection, self.project, run.kept) if run.kept else None
             return {name: documents.find(connection, self.project, digest) for name, digest in (parts or {}).items()}
 
+    @again
     def end_run(self, run_id: str, state: str, exit_code: int) -> None:
         with self.writing() as connection:
             runs.end(connection, self.project, run_id, state, exit_code)
 
+    @again
     def record_steps(self, records: Sequence[StepRecord]) -> None:
         """Steps of one run; the last record of a step replaces the one before."""
         with self.writing() as connection:
             runs.record(connection, self.project, records)
 
+    @again
     def runs(self, limit: int = 20) -> list[Run]:
         """Newest first; one whose process is gone shows as INTERRUPTED."""
         with self.reading() as connection:
             return runs.latest(connection, self.project, limit, self.one_host)
 
+    @again
     def run(self, run_id: str) -> Run | None:
         """That run, by its whole name."""
         with self.reading() as connection:
             return runs.find(connection, self.project, run_id, self.one_host)
 
+    @again
     def spent(self, run_ids: Sequence[str]) -> dict[str, Spent]:
         """By run: what it cost, and what its HITs spared it."""
         with self.reading() as connection:
             return runs.spent(connection, self.project, run_ids)
 
+    @again
     def steps(self, run_id: str) -> list[StepRecord]:
         with self.reading() as connection:
             return runs.steps_of(connection, self.project, run_id)
@@ -125,6 +160,7 @@ class Ledger:
         with self.writing() as connection:
             logs.write(connection, self.project, entries)
 
+    @again
     def logs(self, run_id: str, step: str | None = None, after: int = 0) -> list[Entry]:
         """What was said in that run, of one step or of all, behind the entry numbered `after`."""
         with self.reading() as connection:
@@ -136,33 +172,40 @@ class Ledger:
         """The live artifact of that fingerprint."""
         return self.find_all([fingerprint]).get(fingerprint)
 
+    @again
     def find_all(self, fingerprints: Iterable[str]) -> dict[str, Artifact]:
         with self.reading() as connection:
             return records.live(connection, self.project, fingerprints)
 
+    @again
     def nearest(self, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
         """The newest artifact of that step, superseded or not, with its identity document: what a plan compares with."""
         with self.reading() as connection:
             return records.nearest(connection, self.project, pipeline, step)
 
+    @again
     def identity(self, id: str) -> Json:
         """The document whose canonical sha256 is the artifact's fingerprint."""
         with self.reading() as connection:
             return records.identity_of(connection, self.project, id)
 
+    @again
     def artifact(self, id: str) -> Artifact | None:
         with self.reading() as connection:
             return records.by_id(connection, self.project, id)
 
+    @again
     def by_digest(self, kind: str, digest: str) -> Artifact | None:
         with self.reading() as connection:
             return records.by_digest(connection, self.project, kind, digest)
 
+    @again
     def parents(self, id: str) -> list[Artifact]:
         """What it was made from, in the order of the step's inputs."""
         with self.reading() as connection:
             return records.parents_of(connection, self.project, id)
 
+    @again
     def children(self, id: str, kind: str) -> list[Artifact]:
         """The live artifacts of a kind that were made from this one, the oldest first."""
         with self.reading() as connection:
@@ -170,6 +213,7 @@ class Ledger:
 
     # leases and publishing
 
+    @again
     def holder(self, key: str) -> tuple[str, str] | None:
         """The run that holds a lease and a sentence that says who it is; None where nobody alive does."""
         with self.reading() as connection:
@@ -177,15 +221,22 @@ class Ledger:
 
     def claim(self, key: str, run: str, ttl_s: float = 30) -> Lease:
         """LeaseHeld while a live process holds it. A dead one on this host is seen at once, one elsewhere after its time to live."""
+        return again(self._claim)(key, run, ttl_s, [])
+
+    def _claim(self, key: str, run: str, ttl_s: float, unsure: list[float]) -> Lease:
         with self.writing() as connection:
-            lease = leases.claim(connection, self.project, key, run, ttl_s, self._database.now(connection), self.one_host)
+            now = self._database.now(connection)
+            lease = leases.claim(connection, self.project, key, run, ttl_s, now, self.one_host, unsure)
+            unsure.append(now)
             there = records.live(connection, self.project, [key]).get(key)
         return dataclasses.replace(lease, made=there.id) if there else lease
 
+    @again
     def beat(self, lease: Lease) -> None:
         with self.writing() as connection:
             leases.beat(connection, self.project, lease, self._database.now(connection))
 
+    @again
     def release(self, lease: Lease) -> None:
         with self.writing() as connection:
             leases.release(connection, self.project, lease, self._database.now(connection))
@@ -197,13 +248,17 @@ class Ledger:
         `replace` says that its bytes or its effect are lost: then it is superseded. Files must be durable before this is called.
         """
         artifact_id = uuid.uuid4().hex
-        try:
-            with self.writing() as connection:
-                return self._publish(connection, lease, record, commits, replace, artifact_id)
-        except LedgerError as error:
-            if made := self._read_back(lease, artifact_id, error):
-                return made
-            raise LedgerError(f"{error} {record.pipeline}.{record.step} was not published; its files are kept.") from error
+        deadline = time.monotonic() + lease.ttl_s
+        while True:
+            try:
+                with self.writing() as connection:
+                    return self._publish(connection, lease, record, commits, replace, artifact_id)
+            except LedgerError as error:
+                if made := self._read_back(lease, artifact_id, error):
+                    return made
+                if not isinstance(error, LedgerLost) or time.monotonic() > deadline:
+                    raise LedgerError(f"{error} {record.pipeline}.{record.step} was not published; its files are kept.") from error
+                time.sleep(PAUSE_S)
 
     def _publish(
         self, connection: Connection, lease: Lease, record: Record, commits: Sequence[Commit], replace: bool, artifact_id: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlalchemy import URL, Engine, create_engine
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from raypipe.core.errors import LedgerError
 
@@ -22,3 +23,9 @@ def engine(url: URL) -> Engine:
         return create_engine(url, pool_pre_ping=True, max_overflow=THREADS, connect_args={"connect_timeout": 10, "options": OPTIONS})
     except ModuleNotFoundError:
         raise LedgerError("a ledger on PostgreSQL needs the package psycopg: pip install 'raypipe[postgres]'") from None
+
+
+def is_lost(error: DBAPIError) -> bool:
+    """Whether the server went away, is starting or stopping, or cannot be reached; an error of a statement is none of these."""
+    state = getattr(error.orig, "sqlstate", None)
+    return error.connection_invalidated or (isinstance(error, OperationalError) and (state is None or state[:3] in ("57P", "080")))

@@ -16,7 +16,7 @@ from sqlalchemy import and_, delete, text, update
 from raypipe.core import lease as leases
 from raypipe.core import records
 from raypipe.core import store as stores
-from raypipe.core.errors import Fenced, LedgerError
+from raypipe.core.errors import Fenced
 from raypipe.core.ledger import Ledger
 from raypipe.core.schema import leases as table
 from raypipe.core.store import Store
@@ -145,15 +145,6 @@ def what_else_was_made_is_committed_apart(patch: pytest.MonkeyPatch) -> None:
 
 def a_lost_connection_is_taken_for_a_failure(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Ledger, "_read_back", lambda *_: None)
-
-
-def a_lost_connection_is_answered_by_publishing_again_unfenced(patch: pytest.MonkeyPatch) -> None:
-    def again(self: Ledger, lease: Any, artifact_id: str, error: LedgerError) -> Any:
-        with self.writing() as connection:
-            connection.execute(update(table).where(_named(self.project, lease.key)).values(token=lease.token, released_at=None))
-        return None
-
-    patch.setattr(Ledger, "_read_back", again)
 
 
 def a_file_is_renamed_and_not_synced(patch: pytest.MonkeyPatch) -> None:

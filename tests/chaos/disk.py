@@ -52,7 +52,6 @@ class Disk:
     def unlink(self, path: str) -> None:
         """What is dead tidies nothing up."""
         if not self._is_dead():
-            self._step("unlink")
             os.unlink(path)
 
     def rmdir(self, path: str) -> None:

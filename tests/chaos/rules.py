@@ -53,8 +53,8 @@ class Rules:
         self.processes: dict[str, Process] = {}
         self._raw, self._disk, self._clock, self._ttl_s = raw, disk, clock, ttl_s
         self._held: dict[str, Held] = {}
-        self._artifacts: dict[str, tuple[str, str]] = {}
-        """Id -> key and run."""
+        self._artifacts: dict[str, tuple[str, str, int]] = {}
+        """Id -> key, run and token."""
         self._acknowledged: list[str] = []
         self._jumped_at = float("-inf")
 
@@ -65,9 +65,9 @@ class Rules:
     def acknowledged(self, artifact: str) -> None:
         self._acknowledged.append(artifact)
 
-    def not_published(self, process: Process, key: str) -> None:
+    def not_published(self, process: Process, key: str, token: int) -> None:
         """A process was told so."""
-        if (key, process.run) in self._artifacts.values():
+        if (key, process.run, token) in self._artifacts.values():
             raise Violation(f"{process.run} was told that {key} was not published, and it was")
 
     def beaten(self, lease: Lease, at: float) -> None:
@@ -118,7 +118,7 @@ class Rules:
             if superseded_at is not None:
                 raise Violation(f"{key}: {run}'s artifact was superseded, and nobody asked for that")
             if id not in self._artifacts:
-                self._artifacts[id] = (key, run)
+                self._artifacts[id] = (key, run, token)
                 self._hold_new(key, run, token, actor)
             for path, _, sha256 in json.loads(files):
                 if (left := self._disk.durable(path)) is None or hashlib.sha256(left).hexdigest() != sha256:
@@ -136,7 +136,7 @@ class Rules:
     def end(self, store: Store, ledger: Ledger, keys: Iterable[str]) -> None:
         """Everything is made once, what was acknowledged is there, and what is there can be read."""
         made = ledger.find_all(keys)
-        if sorted(key for key, _ in self._artifacts.values()) != sorted(made) or set(made) != set(keys):
+        if sorted(key for key, *_ in self._artifacts.values()) != sorted(made) or set(made) != set(keys):
             raise Violation(f"made: {sorted(made)}, recorded: {sorted(self._artifacts.values())}")
         if missing := set(self._acknowledged) - {artifact.id for artifact in made.values()}:
             raise Violation(f"acknowledged and not there: {missing}")

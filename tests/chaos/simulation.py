@@ -22,7 +22,7 @@ import pytest
 from raypipe.core import lease as leases
 from raypipe.core import ledger as ledgers
 from raypipe.core import store as stores
-from raypipe.core.errors import Fenced, LeaseHeld, LedgerError, StoreError
+from raypipe.core.errors import Fenced, LeaseHeld, LedgerError, LedgerLost, StoreError
 from raypipe.core.lease import Heartbeat, Lease, Owner
 from raypipe.core.ledger import Ledger, Record, Run
 from raypipe.core.step import Look
@@ -127,7 +127,7 @@ class Simulation:
         if self.current is None or not self.faults:
             return
         if self.chance.random() < self._unwell:
-            raise LedgerError(f"ledger: the connection was lost {when} a commit.")
+            raise LedgerLost(f"ledger: the connection was lost {when} a commit.")
         if self.chance.random() < self._unwell:
             self.kill(self.current.process)
             raise Crash
@@ -273,6 +273,13 @@ class Simulation:
                     return True
                 try:
                     self._attempt(process, key, lease, heart)
+                except Fenced:
+                    self.rules.not_published(process, key, lease.token)
+                    raise
+                except LedgerError as error:
+                    if "was not published" in str(error):
+                        self.rules.not_published(process, key, lease.token)
+                    raise
                 except StoreError as error:
                     self.rules.lost_bytes(lease, error)
                     heart.beat()
@@ -283,9 +290,7 @@ class Simulation:
             self.sleep(self.chance.uniform(1, 10))
         except Fenced:
             process.num_fenced += 1
-        except LedgerError as error:
-            if "was not published" in str(error):
-                self.rules.not_published(process, key)
+        except LedgerError:
             self.sleep(1.0)
         return False
 

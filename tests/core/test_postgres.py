@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
@@ -9,9 +10,10 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from sqlalchemy import Connection, create_engine, text
+from sqlalchemy import Connection, Engine, create_engine, text
+from sqlalchemy.exc import OperationalError
 
-from raypipe.core.errors import LeaseHeld, LedgerError
+from raypipe.core.errors import LeaseHeld, LedgerError, LedgerLost
 from raypipe.core.ledger import Ledger, Record
 
 
@@ -56,7 +58,7 @@ def test_many_that_open_a_new_database_at_once_agree(fresh_url: str):
 def test_a_newer_version_is_refused_with_both_named(ledger: Ledger, fresh_url: str):
     with ledger.writing() as connection:
         connection.execute(text("update raypipe_meta set value = '7'"))
-    with pytest.raises(LedgerError, match="is of version 7, newer than version 2 that this raypipe reads"):
+    with pytest.raises(LedgerError, match="is of version 7, newer than version 3 that this raypipe reads"):
         Ledger.open(fresh_url, "test")
 
 
@@ -114,12 +116,71 @@ def test_a_restart_of_the_server_between_two_transactions_is_not_noticed(ledger:
     assert ledger.publish(lease, RECORD) == ledger.find("f1")
 
 
-def test_a_restart_in_the_middle_of_a_publish_publishes_nothing_and_it_is_tried_again(ledger: Ledger):
-    lease = ledger.claim("f1", "r1")
-    with pytest.raises(LedgerError, match=r"flights\.ingest was not published; its files are kept"):
-        ledger.publish(lease, RECORD, [lambda connection, artifact_id: end_connections(ledger)])
+def test_a_publish_that_a_restart_broke_off_is_looked_up_and_done_again(ledger: Ledger):
+    lease, tries = ledger.claim("f1", "r1"), []
+
+    def commit(connection: Connection, artifact_id: str) -> None:
+        tries.append(artifact_id)
+        if len(tries) == 1:
+            end_connections(ledger)
+
+    made = ledger.publish(lease, RECORD, [commit])
+    assert tries == [made.id, made.id]
+    assert ledger.find("f1") == made
+
+
+def test_a_publish_whose_answer_was_lost_is_not_done_again(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    lease, writing, tries = ledger.claim("f1", "r1"), ledger.writing, []
+
+    @contextlib.contextmanager
+    def losing():
+        with writing() as connection:
+            yield connection
+        if not tries:
+            tries.append(1)
+            raise LedgerLost("the answer to the commit")
+
+    monkeypatch.setattr(ledger, "writing", losing)
+    commits = []
+    made = ledger.publish(lease, RECORD, [lambda connection, artifact_id: commits.append(artifact_id)])
+    assert commits == [made.id]
+    assert ledger.find("f1") == made
+
+
+@pytest.mark.parametrize("lost", ["before", "after"])
+def test_a_claim_that_a_restart_broke_off_is_this_runs_own_whatever_became_of_it(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, lost: str
+):
+    writing, tries = ledger.writing, []
+
+    @contextlib.contextmanager
+    def losing():
+        with writing() as connection:
+            yield connection
+            tries.append(1)
+            if lost == "before" and len(tries) == 1:
+                raise LedgerLost("in the middle of a claim")
+        if lost == "after" and len(tries) == 1:
+            raise LedgerLost("the answer to a claim")
+
+    monkeypatch.setattr(ledger, "writing", losing)
+    assert ledger.claim("f1", "r1").token == 1
+    with pytest.raises(LeaseHeld):
+        ledger.claim("f1", "r1")
+
+
+def test_a_server_that_answered_before_is_waited_for_as_it_starts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
+    engine, down = ledger._database.engine, [1, 1]
+
+    def connect() -> Connection:
+        if down:
+            down.pop()
+            raise OperationalError("", {}, Exception("the database system is starting up"))
+        return Engine.connect(engine)
+
+    monkeypatch.setattr(engine, "connect", connect)
     assert ledger.find("f1") is None
-    assert ledger.publish(lease, RECORD) == ledger.find("f1")
+    assert not down
 
 
 def test_a_process_that_is_stopped_in_a_transaction_does_not_block_for_ever(ledger: Ledger):
