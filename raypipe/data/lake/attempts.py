@@ -13,6 +13,7 @@ from raypipe.core import schema
 from raypipe.core.lease import Owner
 
 _FOLDER = re.compile(r"([^/]+)/[^/]+/(\d{6,})-[0-9a-f]{12}/.+")
+_CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{32}/([0-9a-f]{32})[-/]")
 
 
 def is_attempt(path: str) -> bool:
@@ -28,15 +29,18 @@ def own(connection: Connection, paths: Iterable[str], at_work: Callable[[str], b
 
 
 def live(connection: Connection, now: datetime, grace_s: float, one_host: bool) -> Callable[[str], bool]:
-    """Whether a path may be one that an attempt is writing, or is about to publish: by its pipeline and the token of its lease."""
+    """Whether a path may be one that an attempt is writing, or is about to publish, by its pipeline and the token of its lease; or a
+    checkpoint of a training at work, by the key of its lease."""
     leases, runs = schema.leases, schema.runs
     joined = leases.outerjoin(runs, and_(runs.c.project == leases.c.project, runs.c.id == leases.c.run))
     query = select(leases, runs.c.pipeline).select_from(joined).where(leases.c.released_at.is_(None), leases.c.owner.is_not(None))
     here, seconds = Owner.here(), now.timestamp()
     rows = [row for row in connection.execute(query) if not _is_stale(row, here, seconds, grace_s, one_host)]
-    held = {(row.pipeline, f"{row.token:06d}") for row in rows}
+    held, keys = {(row.pipeline, f"{row.token:06d}") for row in rows}, {row.key[:32] for row in rows}
 
     def at_work(path: str) -> bool:
+        if (training := _CHECKPOINT.match(path)) is not None:
+            return training[1] in keys
         match = _FOLDER.fullmatch(path)
         return match is not None and ((match[1], match[2]) in held or (None, match[2]) in held)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,9 @@ from raypipe.data.table import TableSchema
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
+
+EXPIRED = "expired"
+"""The entry of the audit trail."""
 
 
 def expire(
@@ -54,16 +58,20 @@ def _ending(ledger: Ledger, name: str, until: datetime | None, keep_last: int | 
     def commit(connection: Connection, artifact: str) -> dict[str, Json]:
         catalog.lock(connection)
         chosen, num_kept = _chosen(connection, ledger, name, until, keep_last)
-        numbers = [snapshot.id for snapshot in chosen]
-        _supersede(connection, ledger.project, name, set(numbers))
-        for some in chunks(numbers):
-            for table in (catalog.snapshots, lake["snapshot"], lake["snapshot_changes"]):
-                connection.execute(delete(table).where(table.c.snapshot_id.in_(some)))
-        if numbers:
-            ledger.note(connection, "expired", {"table": name, "snapshots": numbers})
-        return {"expired": len(numbers), "kept": num_kept}
+        end(connection, ledger, name, [snapshot.id for snapshot in chosen])
+        return {"expired": len(chosen), "kept": num_kept}
 
     return commit
+
+
+def end(connection: Connection, ledger: Ledger, name: str, numbers: Sequence[int], rule: str = "") -> None:
+    """Takes snapshots of a table out of the catalog, in the caller's transaction, which holds its lock; what names them is superseded."""
+    _supersede(connection, ledger.project, name, set(numbers))
+    for some in chunks(numbers):
+        for table in (catalog.snapshots, lake["snapshot"], lake["snapshot_changes"]):
+            connection.execute(delete(table).where(table.c.snapshot_id.in_(some)))
+    if numbers:
+        ledger.note(connection, EXPIRED, {"table": name, "snapshots": list(numbers)} | ({"rule": rule} if rule else {}))
 
 
 def _chosen(connection: Connection, ledger: Ledger, name: str, until: datetime | None, keep_last: int | None) -> tuple[list[Snapshot], int]:
