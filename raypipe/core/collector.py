@@ -26,8 +26,12 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+ENGINES = ("ray", "duckdb", "onnx", "onnxruntime", "torch", "lightgbm")
+"""Their own objects may wait to be told of the end; of those that are not, DuckDB prints a list of leaks."""
+
+
 def leave() -> None:
     """At the end of a program that is Python alone nothing is left to collect: Python would look at every object once more, a fifth of an
-    unchanged run. Where Ray was, its own objects may wait to be told."""
-    if "ray" not in sys.modules:
+    unchanged run."""
+    if not any(engine in sys.modules for engine in ENGINES):
         gc.freeze()

@@ -39,3 +39,9 @@ def test_a_program_ends_without_going_through_everything():
     code = "import atexit, gc; from raypipe.cli.main import main; main(); atexit._run_exitfuncs(); print(gc.get_freeze_count())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout.splitlines()[-1]) > 1000
+
+
+def test_duckdb_is_told_of_the_end():
+    code = "import sys; from raypipe.core.collector import leave; import atexit, duckdb; atexit.register(leave); duckdb.sql('select 1').fetchall()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
