@@ -23,18 +23,20 @@ class Chosen:
 
     @classmethod
     def of(cls, pipeline: Pipeline, force: Sequence[str] = (), since: Sequence[str] = (), only: Sequence[str] = ()) -> Chosen:
-        """`since`: these steps, and all that read them, are made anew. ConfigError for names of no step."""
+        """`since`: these steps, and all that read them, are made anew. The name of a sub-pipeline means all of its steps. ConfigError for
+        names of no step."""
         options = {"--force": force, "--from": since, "--only": only}
         wrong = [
             Problem(option, f"there is no step '{name}'.{nearest(name, pipeline.nodes)}")
             for option, names in options.items()
             for name in names
-            if name not in pipeline.nodes
+            if not _meant(name, pipeline)
         ]
         if wrong:
             raise ConfigError(wrong)
-        behind = {other for name in since for other in (name, *downstream(pipeline.nodes, name))}
-        return cls(frozenset((*force, *behind)), frozenset(only))
+        forced, begun, alone = ([step for name in names for step in _meant(name, pipeline)] for names in options.values())
+        behind = {other for name in begun for other in (name, *downstream(pipeline.nodes, name))}
+        return cls(frozenset((*forced, *behind)), frozenset(alone))
 
     def asks_for(self, name: str) -> bool:
         return not self.only or name in self.only
@@ -53,3 +55,8 @@ class Chosen:
 
 
 EVERY_STEP = Chosen()
+
+
+def _meant(name: str, pipeline: Pipeline) -> list[str]:
+    """The step of that name, or those of the sub-pipeline."""
+    return [name] if name in pipeline.nodes else [step for step in pipeline.nodes if step.startswith(f"{name}.")]

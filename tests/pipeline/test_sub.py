@@ -184,6 +184,7 @@ def test_run_planned_and_made_anew_by_step(tmp_path: Path, monkeypatch: pytest.M
     assert {s.name: s.state for s in rp.plan(pipeline).steps} == {"source": "HIT", "a.once": "HIT", "a.sorted": "HIT"}, (
         "the same fingerprints"
     )
+    assert Chosen.of(pipeline, only=["a"]).only == {"a.once", "a.sorted"}
     chosen = Chosen.of(pipeline, only=["a.sorted"], force=["a.sorted"])
     result = rp.run(pipeline, options=Options(cluster=rp.Debug(), chosen=chosen))
     assert {name: step.state for name, step in result.steps.items()} == {"source": "HIT", "a.once": "HIT", "a.sorted": "RUN"}
