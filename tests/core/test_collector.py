@@ -42,6 +42,6 @@ def test_a_program_ends_without_going_through_everything():
 
 
 def test_duckdb_is_told_of_the_end():
-    code = "import sys; from raypipe.core.collector import leave; import atexit, duckdb; atexit.register(leave); duckdb.sql('select 1').fetchall()"
+    code = "import atexit, duckdb; from raypipe.core.collector import leave; atexit.register(leave); duckdb.sql('select 1').fetchall()"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr == ""
