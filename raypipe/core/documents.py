@@ -16,7 +16,8 @@ def keep(connection: Connection, project: str, document: Json) -> str:
     """Its sha256; it is written unless it is there."""
     digest = hashlib.sha256(schema.canonical(document).encode()).hexdigest()
     where = (table.c.project == project, table.c.digest == digest)
-    if connection.execute(select(table.c.digest).where(*where)).one_or_none() is None:
+    # Locked where rows can be: it must not be dropped while this transaction comes to rely on it.
+    if connection.execute(select(table.c.digest).where(*where).with_for_update()).one_or_none() is None:
         connection.execute(insert(table).values(project=project, digest=digest, document=document))
     return digest
 

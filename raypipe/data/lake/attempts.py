@@ -11,9 +11,13 @@ from sqlalchemy import Connection, and_, select, update
 
 from raypipe.core import schema
 from raypipe.core.lease import Owner
+from raypipe.data.lake.alive import FOLLOWS
 
 _FOLDER = re.compile(r"([^/]+)/[^/]+/(\d{6,})-[0-9a-f]{12}/.+")
 _CHECKPOINT = re.compile(r"checkpoints/[0-9a-f]{32}/([0-9a-f]{32})[-/]")
+
+_NO_ATTEMPT = (FOLLOWS, "serve:")
+"""Keys of leases that are held for months, and under which nothing is written: an attempt of theirs would be taken for one at work."""
 
 
 def is_attempt(path: str) -> bool:
@@ -35,7 +39,8 @@ def live(connection: Connection, now: datetime, grace_s: float, one_host: bool) 
     joined = leases.outerjoin(runs, and_(runs.c.project == leases.c.project, runs.c.id == leases.c.run))
     query = select(leases, runs.c.pipeline).select_from(joined).where(leases.c.released_at.is_(None), leases.c.owner.is_not(None))
     here, seconds = Owner.here(), now.timestamp()
-    rows = [row for row in connection.execute(query) if not _is_stale(row, here, seconds, grace_s, one_host)]
+    rows = [row for row in connection.execute(query) if not row.key.startswith(_NO_ATTEMPT)]
+    rows = [row for row in rows if not _is_stale(row, here, seconds, grace_s, one_host)]
     held, keys = {(row.pipeline, f"{row.token:06d}") for row in rows}, {row.key[:32] for row in rows}
 
     def at_work(path: str) -> bool:
