@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
+from pathlib import PurePath
 
 from raypipe.core.step import Work
+from raypipe.core.wording import counted
 from raypipe.data.fragment.fragment import Fragment, read_fragment
 
 NUM_ROWS = 1_000
@@ -21,7 +23,14 @@ def kept_to_look_at(work: Work, table: str, refused: Sequence[Fragment]) -> list
     path = f"refused/{re.sub(r'[^A-Za-z0-9._~-]', '-', table)}.jsonl"
     work.store.write(path, "".join(lines).encode())
     more = " first" if sum(f.num_rows for f in refused) > len(lines) else ""
-    return [f"The{more} {len(lines):,} rows that break it, with file, row and reasons: {work.store.locate(path)}"]
+    rows = f"{counted(len(lines), 'row')} that {'breaks' if len(lines) == 1 else 'break'} it"
+    return [f"The{more} {rows}, with file, row and reasons: {_told(work, path)}"]
+
+
+def _told(work: Work, path: str) -> str:
+    """Where it is, as a person in the project's folder would name it."""
+    whole = work.store.locate(path)
+    return str(PurePath(whole).relative_to(work.project_path)) if PurePath(whole).is_relative_to(work.project_path) else whole
 
 
 def _lines(work: Work, refused: Sequence[Fragment]) -> Iterator[str]:

@@ -154,7 +154,7 @@ def test_a_report_holds_for_as_long_as_the_table_is_fresh(work):
 def test_rows_of_the_table_that_break_a_later_contract_can_be_looked_at(work):
     put(work, "data/a.parquet", n=[1, -1])
     table = take(work, Contract({"n": Column("int64")}))
-    with pytest.raises(DataError, match=r"The 1 rows that break it, with file, row and reasons: .*refused/t\.jsonl"):
+    with pytest.raises(DataError, match=r"The 1 row that breaks it, with file, row and reasons: .*refused/t\.jsonl"):
         findings_of(work, Contract({"n": Column("int64", min=0)}), table)
     (line,) = work.store.local("refused/t.jsonl").read_text().splitlines()
     assert json.loads(line) | {"raypipe.file": ""} == {"n": -1, "raypipe.file": "", "raypipe.row": 2, "raypipe.reasons": ["n: below 0"]}
