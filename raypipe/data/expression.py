@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.wording import first_line
+from raypipe.data.nans import has_nans
 from raypipe.data.types import type_name, value_type
 
 
@@ -87,7 +88,7 @@ def without_nans(column: pa.ChunkedArray) -> pa.ChunkedArray:
     import pyarrow.compute as pc
 
     compute: Any = pc
-    if not pa.types.is_floating(column.type) or not compute.any(compute.is_nan(column)).as_py():
+    if not has_nans(column):
         return column
     return compute.if_else(compute.is_nan(column), pa.scalar(None, column.type), column)
 

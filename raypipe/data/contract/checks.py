@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from raypipe.core.artifact import Json
 from raypipe.data.contract.column import Column, bound
+from raypipe.data.nans import has_nans
 from raypipe.data.types import is_text, value_type
 
 if TYPE_CHECKING:
@@ -57,7 +58,7 @@ def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
 
 def missing(values: pa.ChunkedArray) -> pa.ChunkedArray | None:
     """Where there is no value; None where there is one everywhere."""
-    if values.null_count or pa.types.is_floating(values.type):
+    if values.null_count or has_nans(values):
         return _compute.is_null(values, nan_is_null=True)
     return None
 

@@ -17,6 +17,7 @@ from raypipe.data.contract.breaches import Place, Reason, with_reasons
 from raypipe.data.contract.checks import broken, checks, plain
 from raypipe.data.contract.contract import Contract, Rule
 from raypipe.data.contract.findings import LONGEST_VALUE, NUM_EXAMPLES, allowance, finding, reason, shown
+from raypipe.data.fragment.sieve import kept as sieved
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def examine(contract: Contract, table: pa.Table, place: Place, others: Against =
     _examine_rules(contract.rules, seen)
     out = seen.out
     mask = ~(out["drop"] | out["quarantine"]) if seen.reasons else np.ones(table.num_rows, dtype=bool)
-    kept = table if not seen.reasons or mask.all() else table.filter(pa.array(mask))
+    kept = table if not seen.reasons or mask.all() else sieved(table, mask)
     if contract.freshness is not None:
         seen.findings.append(_newest(contract, kept))
     gone = [np.flatnonzero(out[what])[:most] for what, most in (("quarantine", None), ("fail", NUM_REFUSED))]

@@ -11,6 +11,7 @@ import pyarrow.compute
 import pyarrow.parquet as pq
 
 from raypipe.core.artifact import Json
+from raypipe.data.nans import has_nans, num_nans
 
 pc: Any = pyarrow.compute
 LONGEST_BOUND = 256
@@ -37,7 +38,7 @@ class Seen:
     def of_whole(cls, table: pa.Table) -> Seen:
         """For a table that is written at once: where no NaN is, Parquet's own statistics do."""
         seen = cls(table.schema)
-        seen.may_have_nans = {name for name in seen.may_have_nans if _num_nans(table.column(name))}
+        seen.may_have_nans = {name for name in seen.may_have_nans if has_nans(table.column(name))}
         return seen
 
     def add(self, rows: pa.Table) -> None:
@@ -46,7 +47,7 @@ class Seen:
             column = rows.column(name)
             self._nulls[name] += column.null_count
             if name in self.may_have_nans:
-                self._nans[name] += _num_nans(column)
+                self._nans[name] += num_nans(column)
             # The footer's bounds of times need pandas, and it has none of halves.
             if name in self.may_have_nans or _is_moment(column.type) or pa.types.is_float16(column.type):
                 self._ends[name].append(_ends(column))
@@ -61,10 +62,6 @@ class Seen:
             low, high = _merged(self._ends[name], type_) if self._ends[name] else _bounds(type_, chunks)
             made[name] = {"nulls": self._nulls[name], "nans": self._nans[name], "min": _json_bound(low), "max": _json_bound(high)}
         return made
-
-
-def _num_nans(column: pa.ChunkedArray) -> int:
-    return pc.sum(pc.is_nan(column), min_count=0).as_py() if pa.types.is_floating(column.type) else 0
 
 
 def group_statistics(group: pq.RowGroupMetaData, columns: Mapping[str, tuple[int, pa.DataType]]) -> Stats:

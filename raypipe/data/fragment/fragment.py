@@ -29,7 +29,8 @@ from raypipe.data.fragment.conform import (
     with_ids_alone,
 )
 from raypipe.data.fragment.leaves import refuse_lost
-from raypipe.data.fragment.positions import Deletes, kept, read_positions, without
+from raypipe.data.fragment.positions import Deletes, read_positions, without
+from raypipe.data.fragment.sieve import kept
 from raypipe.data.fragment.sink import TAIL_BYTES, Sink
 
 if TYPE_CHECKING:
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
 
 ROW_GROUP_ROWS = 131_072
 ROW_GROUP_BYTES = 64 << 20
+PAGE_ROWS = 32_768
+BATCH_ROWS = 4_096
+"""What the writer takes at once. By 20,000 and 1,024 rows, Arrow's defaults, a file took 5 % more CPU time, by whole row groups too."""
 CODED_BYTES = 2
 """Of a column of text, a value: with less it is codes."""
 
@@ -151,6 +155,8 @@ def _how(seen: Seen) -> dict[str, Any]:
         # Parquet's bounds leave NaN out, and DuckDB, for which NaN is the greatest number, skips rows by them.
         "write_statistics": [leaf for leaf, _ in leaves if leaf not in seen.may_have_nans],
         "write_page_checksum": True,
+        "max_rows_per_page": PAGE_ROWS,
+        "write_batch_size": BATCH_ROWS,
     }
 
 

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from raypipe.core.artifact import File
 from raypipe.core.errors import StoreError
+from raypipe.data.fragment.sieve import kept
 from raypipe.data.fragment.sink import Sink
 
 if TYPE_CHECKING:
@@ -73,14 +74,3 @@ def without(table: pa.Table, positions: np.ndarray, first: int = 0) -> pa.Table:
     mask = np.ones(table.num_rows, dtype=bool)
     mask[here] = False
     return kept(table, mask)
-
-
-def kept(table: pa.Table, mask: np.ndarray) -> pa.Table:
-    """The rows where `mask` is true, of columns of any type."""
-    if not table.num_columns:
-        return pa.table({"none": pa.nulls(int(mask.sum()))}).select([])
-    try:
-        return table.filter(pa.array(mask))
-    except pa.ArrowNotImplementedError:  # views of lists cannot be filtered, but everything can be sliced
-        edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False])).astype(np.int8)))
-        return pa.concat_tables([table.slice(start, end - start) for start, end in edges.reshape(-1, 2)] or [table.slice(0, 0)])

@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 
 from raypipe.data.fragment.bounds import Stats, group_statistics
 from raypipe.data.fragment.fragment import Fragment, known_columns, opened, read_groups
-from raypipe.data.fragment.positions import kept, read_positions
+from raypipe.data.fragment.positions import read_positions
+from raypipe.data.fragment.sieve import kept
 
 if TYPE_CHECKING:
     from raypipe.core.store import Store

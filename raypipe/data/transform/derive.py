@@ -11,7 +11,7 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.data.expression import Expression, computed
-from raypipe.data.transform.entry import Frame, require, to_table
+from raypipe.data.transform.entry import Frame, require, to_frame, to_table
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Derive:
 
     def apply(self, frame: Frame, fitted: Json) -> Frame:
         made = computed(self.expressions(), to_table({name: frame[name] for name in self.reads()}))
-        return frame | {name: column.combine_chunks() for name, column in made.items()}
+        return frame | to_frame(pa.table(made))
 
 
 def _problems(sql: object) -> list[str]:

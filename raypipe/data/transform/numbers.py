@@ -33,17 +33,17 @@ def moments(array: pa.Array) -> Json:
     """
     import numpy as np
 
-    values, missing = _seen(array)
-    infinite = int(np.isinf(values).sum())
+    values, missing, total = _seen(array)
+    infinite = 0 if math.isfinite(total) else int(np.isinf(values).sum())
     if not len(values) or infinite:
         return _NO_MOMENTS | {"n": len(values), "num_infinite": infinite} | missing
     low, high = float(values.min()), float(values.max())
     with np.errstate(over="ignore", invalid="ignore"):
         # One value only: the mean of equal doubles may be off by a bit, and that bit would become the scale.
-        mean = low if low == high else float(values.mean())
+        mean = low if low == high else total / len(values)
         apart = values - mean
         rest = float(apart.mean())
-        m2 = max(float(np.square(apart).sum()) - len(values) * rest * rest, 0.0)
+        m2 = max(float(np.square(apart, out=apart).sum()) - len(values) * rest * rest, 0.0)
     return {"n": len(values), "mean": mean, "mean_low": rest, "m2": m2, "min": low, "max": high, "num_infinite": 0} | missing
 
 
@@ -109,7 +109,7 @@ def standardized(array: pa.Array, mean: float, scale: float) -> pa.Array:
     found, nulls = values(array)
     # Subtract, divide and round are exactly rounded by IEEE 754, one row or many. What lies under a null may overflow.
     with np.errstate(all="ignore"):
-        out = ((found - mean) / scale).astype(np.float32)
+        out = np.divide(found - mean, scale, out=np.empty(len(found), np.float32), dtype=np.float64, casting="same_kind")
     return pa.array(out, mask=nulls, from_pandas=False)
 
 
@@ -172,7 +172,7 @@ def distinct(array: pa.Array) -> Json:
     """Sorted distinct values and their counts, as base64 of little-endian float64 and int64, and how many bits of the fraction are kept."""
     import numpy as np
 
-    values, missing = _seen(array)
+    values, missing, _ = _seen(array)
     return _packed(*np.unique(values, return_counts=True), FRACTION_BITS) | missing
 
 
@@ -231,17 +231,21 @@ def _between(values: np.ndarray, upto: np.ndarray, place: float) -> float:
     return low if low == high or not part else low * (1.0 - part) + high * part
 
 
-def _seen(array: pa.Array) -> tuple[np.ndarray, dict[str, int]]:
-    """The values that are neither null nor NaN, and the counts of what is not among them."""
+def _seen(array: pa.Array) -> tuple[np.ndarray, dict[str, int], float]:
+    """The values that are neither null nor NaN, the counts of what is not among them, and the sum."""
     import numpy as np
 
     found, nulls = values(array)
     if nulls is not None:
         found = found[~nulls]
-    nans = np.isnan(found)
-    num_nans = int(nans.sum())
-    found = found[~nans] if num_nans else found
-    return found, {"num_nulls": len(array) - len(found) - num_nans, "num_nans": num_nans}
+    num_nans = 0
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(found.sum())
+        # A sum that is a number has no NaN in it, and it is needed anyway.
+        if math.isnan(total) and (num_nans := int((nans := np.isnan(found)).sum())):
+            found = found[~nans]
+            total = float(found.sum())
+    return found, {"num_nulls": len(array) - len(found) - num_nans, "num_nans": num_nans}, total
 
 
 def _refuse_unless_finite(name: str, moments: Json) -> None:
