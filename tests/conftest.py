@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import hypothesis
@@ -29,7 +30,7 @@ os.environ["RAYPIPE_RUNTIME"] = tempfile.mkdtemp(prefix="raypipe-runtime-")
 ASKED = {
     "server": {"s3_server", "kafka"},
     "ray": {"ray_cluster", "ray"},
-    "postgres": {"postgres_url", "postgres", "postgresql"},
+    "postgres": {"postgres_url", "postgres_server", "postgres", "postgresql"},
 }
 """Mark -> the fixtures and parameters that bring it."""
 
@@ -38,9 +39,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A test is marked by what it asks for, and the cheap ones come first, so that what fails is seen early."""
     for item in items:
         call = getattr(item, "callspec", None)
-        asked = {*getattr(item, "fixturenames", ()), *(map(str, call.params.values()) if call else ())}
-        for mark, words in ASKED.items():
-            if asked & words:
+        words = (value for value in call.params.values() if isinstance(value, str)) if call else ()
+        asked = {*getattr(item, "fixturenames", ()), *words}
+        for mark, those in ASKED.items():
+            if asked & those:
                 item.add_marker(mark)
         for folder in ("chaos", "e2e"):
             if folder in item.path.parts:
@@ -101,8 +103,25 @@ def ray_cluster() -> Iterator[None]:
         yield
 
 
+@dataclass(frozen=True)
+class Postgres:
+    """A server that tests may restart."""
+
+    url: str
+    pg_ctl: Callable[..., None]
+
+    def restart(self, mode: str) -> None:
+        """`fast` ends connections and then itself; `immediate` is a crash."""
+        self.pg_ctl("-m", mode, "restart")
+
+
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_url(postgres_server: Postgres) -> str:
+    return postgres_server.url
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[Postgres]:
     """A PostgreSQL server of the session's own, on a socket in a temporary folder. It refuses to run as root, hence the other user."""
     programs = _postgres_programs()
     if programs is None:
@@ -122,9 +141,13 @@ def postgres_url() -> Iterator[str]:
     data = str(folder / "data")
     run(f"{programs}/initdb", "-D", data, "-U", "raypipe", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C")
     start = ["-w", "-t", "60", "-o", f"-c listen_addresses='' -c unix_socket_directories='{folder}'", "-l", str(folder / "log")]
-    run(f"{programs}/pg_ctl", "-D", data, *start, "start")
+
+    def pg_ctl(*arguments: str) -> None:
+        run(f"{programs}/pg_ctl", "-D", data, *start, *arguments)
+
+    pg_ctl("start")
     try:
-        yield f"postgresql+psycopg://raypipe@/postgres?host={folder}"
+        yield Postgres(f"postgresql+psycopg://raypipe@/postgres?host={folder}", pg_ctl)
     finally:
         run(f"{programs}/pg_ctl", "-D", data, "-m", "immediate", "-w", "stop")
         shutil.rmtree(folder, ignore_errors=True)

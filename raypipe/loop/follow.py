@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from raypipe.core.artifact import Artifact, Table
-from raypipe.core.errors import ConfigError, Conflict, DataError, Fenced, LeaseHeld, Problem, nearest
+from raypipe.core.errors import ConfigError, Conflict, DataError, Fenced, LeaseHeld, LedgerLost, Problem, nearest
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, Run, StepRecord
 from raypipe.data.source.piece import Limit
@@ -131,7 +131,7 @@ class Follower:
             return self._turn()
         except (Conflict, Fenced, LeaseHeld):
             raise
-        except DataError as error:
+        except (DataError, LedgerLost) as error:
             self._again_later(error)
             return False
 
@@ -194,7 +194,7 @@ class Follower:
         record = StepRecord(self.run, self.name, "RUN", why, artifact.id, rows=figures["num_rows"])
         self.what.scene.ledger.record_steps([record])
 
-    def _again_later(self, error: DataError) -> None:
+    def _again_later(self, error: DataError | LedgerLost) -> None:
         """A source that does not answer may do so later; what is wrong with the rows stays wrong, and ends it after some tries."""
         self._failed += 1
         self.gauge.num_retries += 1

@@ -12,7 +12,7 @@ from raypipe.code.settled import settled
 from raypipe.core.artifact import Artifact, Json
 from raypipe.core.cluster import Cluster
 from raypipe.core.collector import uncollected
-from raypipe.core.errors import ConfigError, Problem, RaypipeError
+from raypipe.core.errors import ConfigError, LedgerError, Problem, RaypipeError
 from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
@@ -70,9 +70,18 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
         raise
     finally:
         result.seconds = time.monotonic() - began
-        scene.ledger.end_run(result.id, result.state.upper(), result.exit_code)
+        _record_end(result, scene)
         options.tracker.finish(result.state)
     return result
+
+
+def _record_end(result: RunResult, scene: Scene) -> None:
+    """A ledger that cannot be written (a full disk, a server that is gone) does not hide what the run failed with."""
+    try:
+        scene.ledger.end_run(result.id, result.state.upper(), result.exit_code)
+    except LedgerError as error:
+        if not result.error:
+            result.state, result.exit_code, result.error = "failed", error.exit_code, str(error)
 
 
 @uncollected()

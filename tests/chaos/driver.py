@@ -15,7 +15,7 @@ import time
 import uuid
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, text
 
 from raypipe.core import lease as leases
 from raypipe.core import schema
@@ -37,6 +37,8 @@ def register(ledger: Ledger, step: str):
     table = schema.model_versions
 
     def commit(connection: Connection, artifact_id: str) -> dict[str, int]:
+        if connection.dialect.name == "postgresql":
+            connection.execute(text("select pg_advisory_xact_lock(1)"))
         version = 1 + (connection.execute(select(func.max(table.c.version)).where(table.c.project == ledger.project)).scalar() or 0)
         row = {"name": NAME, "version": version, "model_digest": step, "artifact_id": artifact_id, "created_at": "", "who": ""}
         connection.execute(insert(table).values(project=ledger.project, **row))

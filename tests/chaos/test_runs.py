@@ -71,7 +71,8 @@ def verify(folder: Path) -> None:
         artifacts = connection.execute(select(schema.artifacts)).all()
         versions = connection.execute(select(schema.model_versions)).all()
         held = connection.execute(select(schema.leases.c.key).where(schema.leases.c.released_at.is_(None))).all()
-        assert connection.execute(text("pragma integrity_check")).scalar_one() == "ok"
+        if scene.ledger.one_host:
+            assert connection.execute(text("pragma integrity_check")).scalar_one() == "ok"
     assert not held
     assert len({row.step for row in artifacts}) == len(artifacts) == NUM_STEPS
     assert all(row.superseded_at is None for row in artifacts)
