@@ -8,6 +8,9 @@ DUCKDB := .venv-duckdb/ready-$(shell (pwd; cat tests/data/lake/duckdb.txt) | cks
 UNIT := not ray and not e2e and not postgres and not server and not chaos
 ARGS ?=
 
+# Compiled modules are kept: without them each of some hundred processes that tests start compiles raypipe anew, and pytest its tests.
+export PYTHONDONTWRITEBYTECODE :=
+
 .PHONY: help demo test unit lint format reference bench chaos services clean
 .DEFAULT_GOAL := help
 

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn import metrics as sk
 
 from raypipe.core.errors import DataError
 from raypipe.evaluate import metrics
@@ -25,6 +24,8 @@ def scored(num_rows: int, seed: int = 0, levels: int | None = None) -> tuple[np.
 
 
 def reference(label: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, float]:
+    from sklearn import metrics as sk
+
     said = probability >= threshold
     return {
         "auc": sk.roc_auc_score(label, probability),
@@ -51,6 +52,8 @@ def test_figures_are_those_of_scikit_learn(num_rows: int, levels: int | None):
 
 
 def test_certain_and_wrong_costs_a_finite_log_loss():
+    from sklearn import metrics as sk
+
     label, probability = np.array([True, False, True]), np.array([0.0, 1.0, 1.0])
     assert Scores.partial(label, probability).figures()["log_loss"] == pytest.approx(sk.log_loss(label, probability))
 
