@@ -21,6 +21,7 @@ PATIENCE_S = 20.0
 """How long a server that answered before is waited for, as it restarts: less than a lease lasts."""
 PAUSE_S = 0.2
 """Between two times that it is asked."""
+_FULL = " Free some space: what was done so far is kept, and the run goes on from there."
 
 
 class Database:
@@ -116,7 +117,9 @@ class Database:
             raise
         except DBAPIError as error:
             kind = LedgerLost if self.path is None and postgres.is_lost(error) else LedgerError
-            raise kind(f"ledger {self.name}: {first_line(error.orig or error).rstrip('.')}.") from error
+            words = first_line(error.orig or error).rstrip(".")
+            full = "disk is full" in words or getattr(error.orig, "sqlstate", "") == "53100"
+            raise kind(f"ledger {self.name}: {words}.{_FULL if full else ''}") from error
 
     def __reduce__(self) -> str:
         raise TypeError("the ledger stays with the driver: hand tasks the store, never the ledger")

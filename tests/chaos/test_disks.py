@@ -66,7 +66,8 @@ def test_a_run_on_a_full_disk_says_so_and_goes_on_once_there_is_room(what: str, 
         (folder / "log").touch()
         first = run_once(folder)
         assert first.startswith("run failed ")
-        assert {"store": "no space left on device. Free some space", "ledger": "full"}[what] in first
+        assert {"store": "no space left on device", "ledger": "database or disk is full"}[what] in first
+        assert first.endswith("Free some space: what was done so far is kept, and the run goes on from there.")
         disk.grow("20m")
         assert run_once(folder) == "run done "
         test_runs.verify(folder)
