@@ -1,4 +1,4 @@
-"""tables, gc: what a person changes about the project's tables, each a run of one step."""
+"""tables: what a person changes about the project's tables, each a run of one step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING
 from raypipe.cli.tables import snapshot_values
 from raypipe.cli.terminal import show_rows
 from raypipe.core.errors import ConfigError
-from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import reached
 
@@ -94,29 +93,6 @@ def expire(options: argparse.Namespace) -> int:
     return _changed(
         options, "expire", lambda work: expired(work, options.table, **which), "{expired} snapshots have expired, {kept} are needed"
     )
-
-
-def gc(options: argparse.Namespace) -> int:
-    """Files that nothing names are listed, and those deleted that were listed long enough ago."""
-    from raypipe.data.lake.gc import gc as collect
-
-    scene = open_scene()
-    done = collect(scene.ledger, scene.store, grace_s=options.grace_hours * 3600, dry_run=options.dry_run)
-    if options.json:
-        print(json.dumps(dataclasses.asdict(done), indent=2))
-        return 0
-    sizes = {name: sum(g.size for g in files) for name, files in (("deleted", done.deleted), ("listed", done.listed))}
-    verb = "would be deleted" if options.dry_run else "deleted"
-    print(f"{len(done.deleted):,} files of {size_text(sizes['deleted'])} {verb}")
-    after = f"deleted after {options.grace_hours:g} hours on it"
-    print(f"{len(done.listed):,} files of {size_text(sizes['listed'])} on the list: nothing names them, {after}")
-    if done.num_refused:
-        print(f"{done.num_refused:,} files in refused/ hold rows that a contract refused, to be looked at: listed after 30 days")
-    if done.num_unknown:
-        print(f"{done.num_unknown:,} files in the store are not this ledger's: left alone")
-    for garbage in (*done.deleted, *done.listed) if options.dry_run else ():
-        print(f"  {garbage.path} {size_text(garbage.size)} since {garbage.since[:19]}")
-    return 0
 
 
 def _column_spec(text: str) -> tuple[str, str, str]:

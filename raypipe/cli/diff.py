@@ -8,6 +8,7 @@ import json
 
 from raypipe.cli.terminal import console
 from raypipe.core.artifact import Json
+from raypipe.data.lake.forget import forgotten
 from raypipe.pipeline.compare import Change, Comparison, compared
 from raypipe.pipeline.plan import open_scene
 
@@ -17,7 +18,8 @@ NUM_SHOWN = 40
 
 def diff(options: argparse.Namespace) -> int:
     """What differs, section by section; the diff of the user's code only where it is asked for."""
-    found = compared(open_scene().ledger, options.before, options.after)
+    scene = open_scene()
+    found = compared(scene.ledger, options.before, options.after)
     if options.json:
         print(json.dumps({name: value for name, value in dataclasses.asdict(found).items() if value is not None}, indent=2, default=str))
         return 0
@@ -25,7 +27,10 @@ def diff(options: argparse.Namespace) -> int:
     for side, run in (("-", found.before), ("+", found.after)):
         out.print(f"{side} {run.id}  {run.pipeline}  {run.state}  [dim]{run.command}[/dim]")
     if found.unknown:
-        out.print(f"{' and '.join(found.unknown)} had nothing to do and kept no code and no environment", style="dim")
+        for run in (run for run in (found.before, found.after) if run.id in found.unknown):
+            gone = forgotten(scene.ledger, run.started_at) if run.kept else ""
+            why = f"what it ran with was {gone}" if gone else "had nothing to do and kept no code and no environment"
+            out.print(f"{run.id} {why}" if not gone else f"{run.id}: {why}", style="dim")
     if found.is_empty:
         out.print("no difference")
         return 0

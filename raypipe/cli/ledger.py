@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from raypipe.cli.terminal import console, cost_texts, show_rows, state_text
+from raypipe.core.released import fate, released
 from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import Scene, open_scene
 
@@ -32,13 +33,16 @@ def models(options: argparse.Namespace) -> int:
     if options.model:
         return _one_model(scene, options)
     rows, values = [], []
+    with scene.ledger.reading() as connection:
+        gone = released(connection, scene.ledger.project)
     for name in names(scene.ledger):
         marks = aliases(scene.ledger, name)
         for v in reversed(versions(scene.ledger, name)):
             held = [a for a, row in marks.items() if row.version == v.version]
-            figures = _figures(scene, v.artifact_id)
-            rows.append((name, v.version, ", ".join(held), _number(figures.get("auc")), v.created_at[:19], v.who))
-            values.append({**dataclasses.asdict(v), "aliases": held, "figures": figures})
+            figures, at = _figures(scene, v.artifact_id), gone.get(v.artifact_id)
+            marked = ", ".join(held) + (f"released {at.at[:10]}" if at else "")
+            rows.append((name, v.version, marked, _number(figures.get("auc")), v.created_at[:19], v.who))
+            values.append({**dataclasses.asdict(v), "aliases": held, "figures": figures, "released": str(at) if at else None})
     return show_rows(options, values, ("model", "version", "aliases", "AUC", "registered at", "who"), rows, "no models yet")
 
 
@@ -85,13 +89,15 @@ def _one_model(scene: Scene, options: argparse.Namespace) -> int:
     from raypipe.registry.versions import resolve
 
     version, artifact = resolve(scene.ledger, options.model)
-    figures = _figures(scene, artifact.id)
+    figures, gone = _figures(scene, artifact.id), fate(scene.ledger, scene.store, [artifact]).get(artifact.id)
     if options.json:
-        print(json.dumps({**dataclasses.asdict(version), "run": artifact.run, "figures": figures}, indent=2))
+        print(json.dumps({**dataclasses.asdict(version), "run": artifact.run, "figures": figures, "released": gone}, indent=2))
         return 0
     console().print(
         f"{version.name} version {version.version}, from run {artifact.run}, registered {version.created_at[:19]} by {version.who}"
     )
+    if gone:
+        console().print(gone, style="yellow")
     print(report(figures) if figures else "not evaluated")
     return 0
 

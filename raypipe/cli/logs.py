@@ -12,6 +12,7 @@ from raypipe.core.errors import ConfigError, nearest
 from raypipe.core.ledger import Ledger, Run
 from raypipe.core.logs import Entry
 from raypipe.core.runs import RUNNING
+from raypipe.data.lake.forget import forgotten
 from raypipe.pipeline.compare import found
 from raypipe.pipeline.plan import open_scene
 
@@ -30,7 +31,8 @@ def logs(options: argparse.Namespace) -> int:
         print(json.dumps([_json(entry) for entry in entries], indent=2))
         return 0
     if not entries and not options.follow:
-        console().print(f"nothing was said in run {run.id}{f' by step {options.step}' if options.step else ''}", style="dim")
+        of, gone = f"run {run.id}{f' by step {options.step}' if options.step else ''}", forgotten(ledger, run.started_at)
+        console().print(f"what was said in {of} was {gone}" if gone else f"nothing was said in {of}", style="dim")
     _show(entries, options.json)
     if options.follow:
         _follow(ledger, run, options, entries[-1].number if entries else 0)

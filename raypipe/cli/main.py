@@ -128,6 +128,7 @@ OPTIONS = (
     "--stop-on-failure",
     "--plot",
     "--dry-run",
+    "--files",
     "--idle",
     "--num-cpus",
     "--jobs-port",
@@ -261,11 +262,12 @@ AT = "NAME, or NAME@SNAPSHOT, NAME@TAG, NAME@TIME"
 
 def _table_verbs(verbs: argparse._SubParsersAction, words: Sequence[str]) -> None:
     tables = _verb(verbs, "tables", "tables", "list_", "the project's tables: what they are, were and hold, and what is done with them")
-    gc = _verb(verbs, "gc", "changes", "gc", "delete files of the store that nothing names: listed first, deleted by a later call")
-    gc.add_argument("--dry-run", action="store_true", help="show them, and change nothing")
-    gc.add_argument(
-        "--grace-hours", type=float, default=24.0, metavar="H", help="how long a file is on the list before it is deleted (default: 24)"
-    )
+    about = "release what the project's policy keeps no longer, and delete files that nothing names: listed first, deleted by a later call"
+    gc = _verb(verbs, "gc", "gc", "gc", about)
+    gc.add_argument("--dry-run", action="store_true", help="tell what would go, how much that is, and why the rest stays; change nothing")
+    gc.add_argument("--files", action="store_true", help="with --dry-run: each file too")
+    help = "how long a file is on the list before it is deleted (default: the policy's grace, one day)"
+    gc.add_argument("--grace-hours", type=float, metavar="H", help=help)
     if "tables" in words:  # a dozen parsers that no other verb should pay for
         of = tables.add_subparsers(metavar="WHAT")
         _table_looks(of)

@@ -11,6 +11,7 @@ from typing import Any
 from raypipe.core.cluster import Attach, Local, connect
 from raypipe.core.errors import ConfigError, RaypipeError, nearest
 from raypipe.core.lease import Heartbeat
+from raypipe.core.released import require
 from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.registry.endpoints import endpoint, endpoints
 
@@ -63,6 +64,7 @@ def _desired(scene: Scene, name: str) -> Any:
     if row is None:
         return None
     model = resolve(scene.ledger, f"{name}@{row.version}")[1]
+    require(scene.ledger, scene.store, model, f"model {name}@{row.version}")
     settings = dict(row.settings)
     limits = Limits(**settings.pop("limits", {}))
     return Desired(name, row.version, scene.store.root, model, limits=limits, **settings)

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Artifact, Json
+from raypipe.core.errors import StoreError
 from raypipe.core.runs import now_utc
 
 if TYPE_CHECKING:
@@ -57,6 +58,23 @@ def fate(ledger: Ledger, store: Store, artifacts: Iterable[Artifact]) -> dict[st
     with ledger.reading() as connection:
         gone = released(connection, ledger.project)
     return {a.id: _sentence(a, gone[a.id], store) for a in artifacts if a.id in gone}
+
+
+def require(ledger: Ledger, store: Store, artifact: Artifact, what: str) -> None:
+    """StoreError that says so where retention has removed the bytes of what is about to be read."""
+    if all(store.holds(file) for file in artifact.files):
+        return
+    if told := fate(ledger, store, [artifact]).get(artifact.id):
+        raise StoreError(f"{what}: {told}. Its record is kept: run its step again, or `raypipe reproduce` for a registered model.")
+
+
+def of(connection: Connection, project: str, artifact_id: str) -> Released | None:
+    """Who released that artifact; None where it is live, or was superseded by another one."""
+    table = schema.artifacts.c
+    where = (table.project == project, table.id == artifact_id, table.superseded_at.is_not(None))
+    if connection.execute(select(table.id).where(*where)).one_or_none() is None:
+        return None
+    return released(connection, project).get(artifact_id)
 
 
 def _sentence(artifact: Artifact, released: Released, store: Store) -> str:

@@ -62,6 +62,7 @@ class Original:
 
 def original(scene: Scene, ref: str) -> Original:
     """Of `flights@3`, `flights@champion` or `flights`. ConfigError with everything that makes it impossible to run it again."""
+    from raypipe.data.lake.forget import forgotten
     from raypipe.registry.versions import resolve
 
     version, model = resolve(scene.ledger, ref)
@@ -69,7 +70,8 @@ def original(scene: Scene, ref: str) -> Original:
     run = scene.ledger.run(model.run)
     kept = scene.ledger.kept(run) if run else {}
     if run is None or not {"pipeline", "code", "environment"} <= kept.keys():
-        raise ConfigError([Problem(title, f"of the run that made it, {model.run}, it is not kept what it ran with.")])
+        gone = forgotten(scene.ledger, run.started_at) if run is not None and run.kept else ""
+        raise ConfigError([Problem(title, f"of the run that made it, {model.run}, it is not kept what it ran with{gone and f': {gone}'}.")])
     whole = pipeline_of(kept["pipeline"])
     made = {step.step: scene.ledger.artifact(step.artifact) for step in scene.ledger.steps(run.id) if step.artifact}
     names = _concerned(whole, model.step, {name for name, artifact in made.items() if isinstance(artifact, Evaluation)})

@@ -259,7 +259,7 @@ class _Prospect:
         if holder is not None:
             return PlannedStep(self.name, "BLOCKED", holder[1], None, document)
         nearest = look.ledger.nearest(self.pipeline.name, self.name)
-        why = self._cause(nearest, nearest[1] if nearest else None, document) or "made before, but its record was replaced"
+        why = self._cause(nearest, nearest[1] if nearest else None, document) or _replaced(look, nearest)
         if defines(self.node, "resumes", self.scene.search):
             point = build_step(self.node, self.scene.search).resumes(look, print_)
             if point:
@@ -267,6 +267,15 @@ class _Prospect:
         if nearest and defines(self.node, "foresees", self.scene.search):
             why = "; ".join(filter(None, (why, build_step(self.node, self.scene.search).foresees(look, **inputs))))
         return PlannedStep(self.name, "RUN", why, None, document)
+
+
+def _replaced(look: Look, nearest: tuple[Artifact, Json] | None) -> str:
+    """Why something that was made before is not found any more."""
+    from raypipe.core.released import of
+
+    with look.ledger.reading() as connection:
+        gone = of(connection, look.ledger.project, nearest[0].id) if nearest else None
+    return f"made before, and {gone}" if gone else "made before, but its record was replaced"
 
 
 def _observes(node: Node, search: tuple[Path, ...]) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core.artifact import Table
+from raypipe.core.released import require
 from raypipe.pipeline.plan import Scene, open_scene
 
 if TYPE_CHECKING:
@@ -128,4 +129,6 @@ def model(ref: str, project_path: Path | str | None = None) -> Bundle:
     from raypipe.registry.versions import resolve
 
     scene: Any = open_scene(project_path)
-    return load(scene.store, resolve(scene.ledger, ref)[1])
+    version, found = resolve(scene.ledger, ref)
+    require(scene.ledger, scene.store, found, f"model {version.name}@{version.version}")
+    return load(scene.store, found)

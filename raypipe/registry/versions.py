@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection, func, select, update
 
-from raypipe.core import records, schema
+from raypipe.core import records, released, schema
 from raypipe.core.artifact import Model, Verdict
 from raypipe.core.errors import ConfigError, LedgerError, nearest
 from raypipe.core.runs import now_utc, who
@@ -75,6 +75,7 @@ def register(connection: Connection, ledger: Ledger, name: str, model: Model) ->
     while True:
         there = read(connection, VersionRow, table, *key, table.c.model_digest == model.digest)
         if there:
+            _renew(connection, ledger, there[0], model)
             return there[0].version
         version = connection.execute(select(func.coalesce(func.max(table.c.version), 0) + 1).where(*key)).scalar_one()
         row = VersionRow(name, version, model.digest, model.id, now_utc(), who())
@@ -106,13 +107,26 @@ def move_alias(connection: Connection, ledger: Ledger, name: str, alias: str, ve
         return row
 
 
+def _renew(connection: Connection, ledger: Ledger, row: VersionRow, model: Model) -> None:
+    """The same bundle, made again after the bytes of the first were lost or released: those that are there count."""
+    table, a = schema.model_versions, schema.artifacts.c
+    superseded = connection.execute(select(a.superseded_at).where(a.id == row.artifact_id)).scalar_one_or_none()
+    if row.artifact_id != model.id and superseded is not None:
+        connection.execute(update(table).where(*mine(table, ledger, name=row.name, version=row.version)).values(artifact_id=model.id))
+        renewed = {"model": row.name, "version": row.version, "digest": row.model_digest, "run": model.run}
+        ledger.note(connection, "version made again", renewed)
+
+
 def require_version(connection: Connection, ledger: Ledger, name: str, version: int) -> None:
-    """ConfigError that says which versions there are where this one is not."""
-    numbers = [row.version for row in _versions(connection, ledger, name)]
+    """ConfigError that says which versions there are where this one is not, and where its bytes were released."""
+    rows = {row.version: row for row in _versions(connection, ledger, name)}
+    numbers = list(rows)
     if not numbers:
         raise ConfigError(f"there is no model '{name}' in project '{ledger.project}'")
     if version not in numbers:
         raise ConfigError(f"model '{name}' has no version {version}. It has {_span(numbers)}.")
+    if gone := released.of(connection, ledger.project, rows[version].artifact_id):
+        raise ConfigError(f"model '{name}' version {version} was {gone}: run its training again, and it is that version again.")
 
 
 def names(ledger: Ledger) -> list[str]:

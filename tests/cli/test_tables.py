@@ -174,7 +174,7 @@ def test_old_snapshots_expire_and_their_files_go(churn: Path, capsys: pytest.Cap
     assert not set(would) & set(left)
     assert first["id"] in left, "the registered model was made from it"
     assert main(["gc"]) == 0
-    assert "2 files of" in capsys.readouterr().out.splitlines()[1], "listed, and not deleted yet"
+    assert "2 files of" in capsys.readouterr().out.splitlines()[2], "listed, and not deleted yet"
     assert main(["gc", "--grace-hours", "0", "--json"]) == 0
     assert len(json.loads(capsys.readouterr().out)["deleted"]) == 2
     assert values(capsys, "sql", "select max(age) <= 50 as gone from churn.source") == [{"gone": True}]

@@ -244,7 +244,7 @@ def test_files_of_a_snapshot_that_expired_meanwhile_are_not_named_anew(house):
     late = house._made(work, increment(work, changed).whole(lambda parts: map_rows(work, house._square, parts)))
     house.squares(house.source(D))
     house._publish(house._work("expire"), expire(house._work("expire"), SQUARES, keep_last=1))
-    with pytest.raises(Conflict, match="it has expired"):
+    with pytest.raises(Conflict, match="has expired on"):
         house._publish(work, late)
     house.squares(changed)
     assert len(house.seen) == 2

@@ -18,14 +18,11 @@ from raypipe.data.lake import catalog
 from raypipe.data.lake.catalog import lake
 from raypipe.data.lake.current import change_made, require
 from raypipe.data.lake.needed import chunks, needed
-from raypipe.data.lake.snapshot import Snapshot, snapshots
+from raypipe.data.lake.snapshot import EXPIRED, Snapshot, snapshots
 from raypipe.data.table import TableSchema
 
 if TYPE_CHECKING:
     from raypipe.core.ledger import Ledger
-
-EXPIRED = "expired"
-"""The entry of the audit trail."""
 
 
 def expire(

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, desc, func, or_, select
 
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError, nearest
+from raypipe.core.schema import events
 from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
     from sqlalchemy import Select
 
     from raypipe.data.fragment.fragment import Fragment
+
+EXPIRED = "expired"
+"""The entry of the audit trail about snapshots that ended."""
 
 Mode = Literal["append", "overwrite", "upsert", "replace", "delete", "compact", "restore", "evolve"]
 """What a commit did: `replace` is an overwrite of some partitions, `evolve` a change of the columns alone."""
@@ -64,8 +68,20 @@ def find(connection: Connection, project: str, name: str, snapshot: int) -> Snap
     row = connection.execute(_FIND, asked).one_or_none() if catalog.exists(connection) else None
     if row is None:
         kept = _kept(connection, project, name)
+        if ended := _ended(connection, project, name, snapshot):
+            raise DataError(f"table {name}: snapshot {snapshot} has expired{ended}{kept.replace(', or it has expired:', ';')}")
         raise DataError(f"table {name}: raypipe has not written a snapshot {snapshot} of it in the project {project!r}{kept}")
     return _snapshot(row)
+
+
+def _ended(connection: Connection, project: str, name: str, snapshot: int) -> str:
+    """When a snapshot ended, and under which rule where it was retention that ended it; empty where none did."""
+    e = events.c
+    for row in connection.execute(select(e.at, e.detail).where(e.project == project, e.what == EXPIRED)):
+        if row.detail["table"] == name and snapshot in row.detail["snapshots"]:
+            rule = row.detail.get("rule")
+            return f" on {row.at[:10]}{f': retention ended it under {rule}' if rule else ''}"
+    return ""
 
 
 def _kept(connection: Connection, project: str, name: str) -> str:

@@ -48,7 +48,7 @@ def test_old_snapshots_end_and_the_newest_stays(lake):
     }
     assert ended.digest == last.digest
     assert lake.rows(last)["id"].to_pylist() == list(range(6))
-    with pytest.raises(DataError, match=r"snapshot 2 of it .*, or it has expired: the oldest that is kept is 5, the newest 6"):
+    with pytest.raises(DataError, match=r"snapshot 2 has expired on \S+; the oldest that is kept is 5, the newest 6"):
         lake.rows(lake.ledger.artifact(last.id).__class__(**{**last.__dict__, "figures": {**last.figures, "snapshot": 2}}))
     assert lake.rows(add(lake, 6))["id"].to_pylist() == list(range(7))
 

@@ -90,5 +90,5 @@ def test_a_snapshot_that_expired_meanwhile_is_not_restored(lake):
         put(lake, append, rows)
     waiting = restore(lake.work(), "t", 1)
     lake.act(lambda work: expire(work, "t", keep_last=1))
-    with pytest.raises(DataError, match="or it has expired"):
+    with pytest.raises(DataError, match="snapshot 1 has expired on"):
         lake.publish(waiting)
