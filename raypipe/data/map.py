@@ -24,6 +24,9 @@ R = TypeVar("R")
 
 TASK_BYTES = 8 << 20
 """Small items share a task up to this many bytes: one costs Ray Data 16 ms of the driver's CPU, and a fragment of 10 kB 1 ms."""
+COMPUTED_BYTES = 64 << 20
+"""The same where tasks compute all the time, as a table's own passes do: beside the work on them, files of 28 MB cost 27 ms of CPU each
+where each has a task, most of it Ray Data's."""
 TRIES = 2
 HEARS_S = 0.5
 """How long the driver waits for a task before it listens to whether it is to end."""
@@ -139,9 +142,10 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
     import ray.data
     import ray.exceptions
 
+    task_bytes = COMPUTED_BYTES if on.computes else TASK_BYTES
     on = _on_cores(on, len(ray.nodes()))
     most = _most(on, ray.cluster_resources())
-    pieces = _pieces(items, num_cpus=max(1, most))
+    pieces = _pieces(items, max(1, most), task_bytes)
 
     class Staying:
         def __call__(self, row: dict[str, _Piece]) -> dict[str, _Done]:
@@ -160,7 +164,8 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
             warnings.simplefilter("ignore", DeprecationWarning)
             dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
     elif on != Workers():
-        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(on.concurrency), **{**_share(on), **ray_options()})
+        at_once = on.concurrency and min(on.concurrency, len(pieces))  # Ray Data warns of more than there are
+        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(at_once), **{**_share(on), **ray_options()})
     else:
         dataset = dataset.map(work, **ray_options())
     missing = {piece.first: piece for piece in pieces}
@@ -280,14 +285,14 @@ def _lost(items: Sequence[Any], which: str = "") -> DataError:
     return DataError(f"{names}: the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library")
 
 
-def _pieces(items: Sequence[Any], num_cpus: int) -> list[_Piece]:
-    """Runs of neighbours of at most TASK_BYTES, and of so few items that every CPU gets several pieces."""
+def _pieces(items: Sequence[Any], num_cpus: int, task_bytes: int = TASK_BYTES) -> list[_Piece]:
+    """Runs of neighbours of at most so many bytes, and of so few items that every CPU gets several pieces."""
     longest = max(1, len(items) // (TASKS_PER_CPU * num_cpus))
     pieces: list[_Piece] = []
     filled = 0
     for index, item in enumerate(items):
-        size = getattr(item, "size", TASK_BYTES)
-        if not pieces or len(pieces[-1].items) >= longest or filled + size > TASK_BYTES:
+        size = getattr(item, "size", task_bytes)
+        if not pieces or len(pieces[-1].items) >= longest or filled + size > task_bytes:
             pieces.append(_Piece(index, []))
             filled = 0
         pieces[-1].items.append(item)

@@ -213,13 +213,13 @@ class Transform:
         import pyarrow as pa
 
         from raypipe.data.transform.chain import Chain
-        from raypipe.data.transform.passes import Training, learn
+        from raypipe.data.transform.passes import Training, learn, reached
         from raypipe.data.transform.where import of_part
 
         def partials(stage: Stage) -> list[Json]:
             work.report(f"fitting {', '.join(stage.names)} on the training part")
             part = of_part(schema.split, schema.arrow, "train")
-            return learn(work, _Fit(Training(work.store, stage, schema.split, where, part), self._recorded()), parts)
+            return learn(work, _Fit(Training(work.store, stage, schema.split, where, part), self._recorded()), reached(parts, where, part))
 
         entries = load_functions(self._entries(), self._recorded())
         fitted = Chain(entries, schema.label).fit(pa.schema([f for f in schema.arrow if f.name != schema.label]), partials)

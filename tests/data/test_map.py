@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from raypipe.core.errors import DataError, Interrupted, StoreError
-from raypipe.data.map import _pieces, map_fragments
+from raypipe.data.map import COMPUTED_BYTES, _pieces, map_fragments
 from raypipe.pipeline.interrupt import Interrupt
 
 
@@ -114,6 +114,8 @@ def test_many_tiny_items_share_tasks():
     assert len(_pieces([Item("", 0, size=5 << 20)] * 320, num_cpus=4)) == 320
     assert len(_pieces([Item("", 0, size=2 << 20)] * 320, num_cpus=4)) == 80
     assert len(_pieces(list(range(320)), num_cpus=4)) == 320
+    assert len(_pieces([Item("", 0, size=28 << 20)] * 80, 3, COMPUTED_BYTES)) == 40
+    assert len(_pieces([Item("", 0, size=28 << 20)] * 20, 3, COMPUTED_BYTES)) == 20
 
 
 def test_a_single_item_has_the_same_promises(inline):

@@ -67,6 +67,11 @@ class Transformed:
         return sum(note[what] for note in self.whole.notes)
 
 
+def reached(parts: Sequence[Fragment], *conditions: Where | None) -> list[Fragment]:
+    """Those that can hold a row that meets all conditions, by their statistics: the others need no task."""
+    return [part for part in parts if all(where is None or where.may_hold(part.stats, part.num_rows) for where in conditions)]
+
+
 def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list[Json]:
     """The states of a stage, in the order of the fragments."""
     work.alive()
