@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from raypipe.core.artifact import Json
@@ -70,10 +71,13 @@ def _collect(scene: Scene, policy: Retention, options: argparse.Namespace) -> in
     from raypipe.data.lake.forget import forget
     from raypipe.data.lake.gc import gc as collect
     from raypipe.data.lake.release import released_now
+    from raypipe.data.lake.upkeep import count
 
     releasing = released_now(scene.ledger, policy)
     old = forget(scene.ledger, policy)
     done = collect(scene.ledger, scene.store, policy=policy)
+    now = datetime.now(UTC)
+    count(scene.ledger, scene.place.retention, now, now.isoformat())
     if options.json:
         values: dict[str, Json] = {"released": dataclasses.asdict(releasing), "old": dataclasses.asdict(old), **dataclasses.asdict(done)}
         print(json.dumps({**values, "warning": warning(scene.store, policy)}, indent=2))

@@ -115,6 +115,8 @@ class Terminal:
         words = {"done": "done", "failed": "failed", "refused": "refused: the model does not go on", "interrupted": "interrupted"}
         style = {"done": "green", "refused": "yellow"}.get(result.state, "red")
         self.out.print(Text(f"run {result.id} {words[result.state]} in {result.seconds:.1f} s", style=style))
+        for note in result.notes:
+            self.out.print(Text(note, style="yellow"))
         if result.error:
             print(f"raypipe: {result.error}", file=sys.stderr)
 
@@ -132,7 +134,7 @@ def result_json(result: RunResult) -> dict[str, Json]:
         for name, s in result.steps.items()
     }
     fields: dict[str, Any] = {"run": result.id, "pipeline": result.pipeline, "state": result.state, "exit_code": result.exit_code}
-    return {**fields, "error": result.error or None, "seconds": round(result.seconds, 3), "steps": steps}
+    return {**fields, "error": result.error or None, "seconds": round(result.seconds, 3), "notes": result.notes, "steps": steps}
 
 
 def show_rows(options: argparse.Namespace, values: Any, heads: Sequence[str], rows: Iterable[Sequence[Any]], empty: str) -> int:

@@ -35,6 +35,8 @@ class RunResult:
     error: str = ""
     steps: dict[str, PlannedStep] = field(default_factory=dict)
     seconds: float = 0.0
+    notes: list[str] = field(default_factory=list)
+    """What there is to say of the store, for one thing."""
 
     def __str__(self) -> str:
         lines = [
@@ -72,6 +74,10 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
         result.seconds = time.monotonic() - began
         _record_end(result, scene)
         options.tracker.finish(result.state)
+    if any(step.made for step in result.steps.values()):
+        from raypipe.data.lake.upkeep import tend
+
+        result.notes = tend(scene.ledger, scene.store, scene.place.retention)
     return result
 
 
