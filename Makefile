@@ -5,13 +5,14 @@ KEY := $(shell (pwd; cat pyproject.toml constraints.txt) | cksum | tr ' ' '-')
 READY := .venv/ready-$(KEY)
 PY := .venv/bin/python
 DUCKDB := .venv-duckdb/ready-$(shell (pwd; cat tests/data/lake/duckdb.txt) | cksum | tr ' ' '-')
+PEERS := $(patsubst benchmarks/peers/%.txt,.venv-peers/%/ready,$(wildcard benchmarks/peers/*.txt))
 UNIT := not ray and not e2e and not postgres and not server and not chaos
 ARGS ?=
 
 # Compiled modules are kept: without them each of some hundred processes that tests start compiles raypipe anew, and pytest its tests.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help demo test unit lint format reference bench chaos services clean
+.PHONY: help demo test unit lint format reference bench bench-peers chaos services clean
 .DEFAULT_GOAL := help
 
 help:
@@ -22,6 +23,7 @@ help:
 	@echo 'make format     let ruff rewrite what it can'
 	@echo 'make reference  write docs/reference.md from the code'
 	@echo 'make bench      all benchmarks (ARGS=--quick: short ones)'
+	@echo 'make bench-peers  environments of the programs that a benchmark compares with: 0.6 GB'
 	@echo 'make chaos      only the tests that kill processes'
 	@echo 'make services   install the Debian packages that some tests use'
 	@echo 'make clean      remove what the other targets left, .venv apart'
@@ -54,6 +56,8 @@ bench: $(READY)
 	  echo "# $$file"; $(PY) $$file $(ARGS) || failed="$$failed $$file"; \
 	done; test -z "$$failed" || { echo "falls short:$$failed"; exit 1; }
 
+bench-peers: $(PEERS)
+
 chaos: $(READY)
 	@$(PY) -m pytest -m chaos $(ARGS)
 
@@ -74,6 +78,12 @@ $(DUCKDB): $(READY)
 	@echo 'Setting up .venv-duckdb: seconds, once.'
 	@$(PY) -m venv --clear .venv-duckdb && \
 	.venv-duckdb/bin/python -m pip install -qq --disable-pip-version-check -r tests/data/lake/duckdb.txt && touch $@
+
+# Each in an environment of its own: their libraries' versions are not raypipe's, nor each other's.
+.venv-peers/%/ready: benchmarks/peers/%.txt | $(READY)
+	@echo 'Setting up .venv-peers/$*: half a minute, once.'
+	@$(PY) -m venv --clear .venv-peers/$* && \
+	.venv-peers/$*/bin/python -m pip install -qq --disable-pip-version-check -r $< && touch $@
 
 # A virtual environment does not survive a move: made anew where the checkout lies elsewhere than it did.
 $(READY):
