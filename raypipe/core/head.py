@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -247,12 +247,17 @@ def _looked(head: Head) -> Head:
     import ray
     from ray._private import state
 
-    jobs = [job for job in state.state.job_table() if not job["IsDead"] and job["DriverPid"] != os.getpid()]
-    users = tuple({"pid": job["DriverPid"], "entrypoint": job["Entrypoint"]} for job in jobs if "dashboard" not in job["Entrypoint"])
+    users = _users(state.state.job_table())
     used_at = time.time() if users else max(head.used_at, *(job["EndTime"] / 1000 for job in state.state.job_table()))
     shares = ({name: n for name, n in found.items() if ":" not in name} for found in (ray.cluster_resources(), ray.available_resources()))
     resources, free = shares
     return dataclasses.replace(head, users=users, used_at=used_at, resources=resources, free=free)
+
+
+def _users(jobs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
+    """Those that are alive, but for this process and Ray's own: its dashboard, and the agent of it that starts submitted jobs and stays."""
+    alive = [job for job in jobs if not job["IsDead"] and job["DriverPid"] != os.getpid()]
+    return tuple({"pid": job["DriverPid"], "entrypoint": job["Entrypoint"]} for job in alive if "dashboard" not in job["Entrypoint"].lower())
 
 
 def _stop(number: int, frame: object) -> None:

@@ -95,3 +95,11 @@ def test_status_of_what_is_there(runtime: Path, capsys: pytest.CaptureFixture[st
 def test_an_idle_time_that_is_none(runtime: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["cluster", "up", "--idle", "soon"]) == 2
     assert "expected a time, e.g. 90s, 30m, 8h." in capsys.readouterr().err
+
+
+def test_rays_own_programs_use_nothing():
+    """The agent that starts submitted jobs stays, under a name with its spare room behind it: it kept a head alive for ever."""
+    said = [(1, "ray::DashboardAgent" + ' ""' * 9, False), (2, "/ray/dashboard/dashboard.py", False), (3, "python a.py", True)]
+    said += [(os.getpid(), "raypipe head", False), (5, "python b.py", False)]
+    jobs = [{"DriverPid": pid, "Entrypoint": entrypoint, "IsDead": dead} for pid, entrypoint, dead in said]
+    assert head._users(jobs) == ({"pid": 5, "entrypoint": "python b.py"},)
