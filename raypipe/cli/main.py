@@ -15,6 +15,7 @@ from types import FrameType
 from raypipe.cli.clusters import add as add_cluster_verbs
 from raypipe.core.collector import leave, uncollected
 from raypipe.core.errors import ConfigError, RaypipeError, nearest
+from raypipe.core.opened import closed_at_end
 
 CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
 `model=booster` chooses an option of a group, `~transform.hour` takes an entry out, `+steps.extra=...` adds a step."""
@@ -32,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     options.overrides = _overrides(parser, options, rest)
     try:
-        with stopped_cleanly():
+        with stopped_cleanly(), closed_at_end():
             return options.verb(options)
     except RaypipeError as error:
         print(_words(error, options), file=sys.stderr)

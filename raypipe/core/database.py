@@ -15,6 +15,7 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, IntegrityError, Operationa
 
 from raypipe.core import postgres, schema, sqlite
 from raypipe.core.errors import LedgerError, LedgerLost
+from raypipe.core.opened import closes
 from raypipe.core.wording import first_line
 
 PATIENCE_S = 20.0
@@ -61,6 +62,7 @@ class Database:
         else:
             found = parsed.render_as_string(hide_password=True)
             raise LedgerError(f"ledger {found}: expected sqlite:///PATH or postgresql+psycopg://HOST/DATABASE")
+        closes(database.close)
         return database
 
     @contextlib.contextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -50,9 +51,10 @@ def sweep(pipelines: Mapping[str, Pipeline], how: Sweep | None = None, options: 
     if not points:
         raise ConfigError([Problem("", "nothing is swept: give at least one pipeline.")])
     scene = open_scene(points[0].pipeline.project_path)
-    sweeping = Sweeping(points, how or Sweep(), scene, options or Options(), lambda trial: None)
-    sweeping.check()
-    return sweeping.go()
+    with contextlib.closing(scene.ledger):
+        sweeping = Sweeping(points, how or Sweep(), scene, options or Options(), lambda trial: None)
+        sweeping.check()
+        return sweeping.go()
 
 
 class Sweeping:

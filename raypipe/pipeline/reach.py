@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -108,7 +109,9 @@ def sql(text: str, project_path: Path | str | None = None) -> pa.Table:
 
     A snapshot, tag or time is quoted with the name: `"flights.source@5"`. DataError where it is no SELECT, or no such table is there.
     """
-    return queried(open_scene(project_path), text)[0]
+    scene = open_scene(project_path)
+    with contextlib.closing(scene.ledger):
+        return queried(scene, text)[0]
 
 
 def queried(scene: Scene, text: str, limit: int | None = None) -> tuple[pa.Table, list[str]]:
@@ -129,6 +132,7 @@ def model(ref: str, project_path: Path | str | None = None) -> Bundle:
     from raypipe.registry.versions import resolve
 
     scene: Any = open_scene(project_path)
-    version, found = resolve(scene.ledger, ref)
-    require(scene.ledger, scene.store, found, f"model {version.name}@{version.version}")
-    return load(scene.store, found)
+    with contextlib.closing(scene.ledger):
+        version, found = resolve(scene.ledger, ref)
+        require(scene.ledger, scene.store, found, f"model {version.name}@{version.version}")
+        return load(scene.store, found)
