@@ -256,8 +256,8 @@ def _looked(head: Head) -> Head:
 
 def _users(jobs: Sequence[Mapping[str, Any]]) -> tuple[Mapping[str, Any], ...]:
     """Those that are alive, but for this process and Ray's own: its dashboard, and the agent of it that starts submitted jobs and stays."""
-    alive = [job for job in jobs if not job["IsDead"] and job["DriverPid"] != os.getpid()]
-    return tuple({"pid": job["DriverPid"], "entrypoint": job["Entrypoint"]} for job in alive if "dashboard" not in job["Entrypoint"].lower())
+    alive = [(job["DriverPid"], job["Entrypoint"]) for job in jobs if not job["IsDead"] and job["DriverPid"] != os.getpid()]
+    return tuple({"pid": pid, "entrypoint": entrypoint} for pid, entrypoint in alive if "dashboard" not in entrypoint.lower())
 
 
 def _stop(number: int, frame: object) -> None:
