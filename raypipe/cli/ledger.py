@@ -8,6 +8,7 @@ import json
 from typing import Any
 
 from raypipe.cli.terminal import console, cost_texts, show_rows, state_text
+from raypipe.core.disk import warning
 from raypipe.core.released import fate, released
 from raypipe.core.wording import size_text
 from raypipe.pipeline.plan import Scene, open_scene
@@ -47,26 +48,31 @@ def models(options: argparse.Namespace) -> int:
 
 
 def status(options: argparse.Namespace) -> int:
-    """Where ledger and store lie, and how much they hold."""
+    """Where ledger and store lie, how much they hold, and how much of that may go."""
+    from raypipe.data.lake.holdings import survey
     from raypipe.data.table import names
     from raypipe.registry.endpoints import endpoints
 
     scene = open_scene()
-    files, size = scene.store.size()
+    found = survey(scene.ledger, scene.store, scene.place.retention)
     values = {
         "project": scene.place.name,
         "folder": str(scene.place.path),
         "ledger": _without_password(scene.place.ledger_url),
         "store": scene.place.store_root,
-        "files": files,
-        "bytes": size,
+        "files": found.num_files,
+        "bytes": found.num_bytes,
+        "releasable": found.releasable_bytes,
         "tables": len(names(scene.ledger)),
         "endpoints": {e.name: e.version for e in endpoints(scene.ledger)},
     }
+    if low := warning(scene.store, scene.place.retention):
+        values["warning"] = low
     if options.json:
         print(json.dumps(values, indent=2))
         return 0
-    shown = {**values, "files": f"{files:,}", "bytes": size_text(size)}
+    shown = {**values, "files": f"{found.num_files:,}", "bytes": size_text(found.num_bytes)}
+    shown["releasable"] = f"{size_text(found.releasable_bytes)} (raypipe gc --dry-run says of what)"
     shown["endpoints"] = ", ".join(f"{n} (version {v})" for n, v in values["endpoints"].items()) or "none"
     for key, value in shown.items():
         console().print(f"{key:10} {value}")

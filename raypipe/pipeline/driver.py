@@ -10,6 +10,7 @@ from typing import Any
 
 from raypipe.core.artifact import Artifact
 from raypipe.core.cluster import Debug
+from raypipe.core.disk import warning
 from raypipe.core.errors import Interrupted, LedgerError, RaypipeError
 from raypipe.core.ledger import StepRecord
 from raypipe.core.logs import Kind
@@ -43,6 +44,7 @@ class Driver:
         """Step -> what it failed with, in the order in which it happened."""
         self._connection = options.connection or Connection(options.cluster, scene.place)
         self._tracking = False
+        self._warned = False
         self._telling = threading.Lock()
         self._journal = Journal(scene.ledger, run)
         self._notices = Notices(pipeline.name, run, self._progress)
@@ -77,6 +79,7 @@ class Driver:
         schedule = Schedule(self.pipeline, names)
         while True:
             for name in schedule.ready(steps, self._crew.room):
+                self._warn(name)
                 self._crew.start(self._making(name), steps)
             if not self._crew.makings:
                 break
@@ -86,6 +89,12 @@ class Driver:
             steps[name] = steps.pop(name)
         if self.failures:
             raise next(iter(self.failures.values()))
+
+    def _warn(self, name: str) -> None:
+        """Once a run, before a step starts: a disk that is nearly full is better told now than by the write that finds it full."""
+        if not self._warned and (told := warning(self.scene.store, self.scene.place.retention)):
+            self._warned = True
+            self._tell(StepEvent(name, "waiting", "RUN", told))
 
     def _making(self, name: str) -> Making:
         called = any(
