@@ -10,6 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from raypipe.cli.main import main
+from raypipe.core.errors import ConfigError
+from raypipe.pipeline.plan import open_scene
+from raypipe.registry.versions import move_alias
 
 
 def said(capsys: pytest.CaptureFixture[str], *words: str, code: int = 0) -> str:
@@ -48,7 +51,7 @@ def test_it_tells_what_would_go_and_why_the_rest_stays_and_then_does_it(strict: 
 
 
 def test_what_is_gone_is_said_plainly_and_comes_back_by_its_training(strict: Path, capsys: pytest.CaptureFixture[str]):
-    run = values(capsys, "runs")[-1]["run" if "run" in values(capsys, "runs")[-1] else "id"]
+    run = values(capsys, "runs")[-1]["id"]
     main(["gc", "--grace-hours", "0"])
     gone = "its bytes were removed by retention on "
     assert gone in said(capsys, "show", run)
@@ -59,25 +62,16 @@ def test_what_is_gone_is_said_plainly_and_comes_back_by_its_training(strict: Pat
     assert gone in refused
     assert "under keep_last=1 keep_for=0s versions=0" in refused
     assert "difference" in said(capsys, "diff", run, run)
+    ledger = open_scene().ledger
+    with pytest.raises(ConfigError, match="version 1 was released by retention on"), ledger.writing() as connection:
+        move_alias(connection, ledger, "churn", "champion", 1)
     assert main(["run", "-cd", "conf", "cluster=debug"]) == 0
     assert [m["released"] is None for m in values(capsys, "models")] == [True, False, True]
     assert said(capsys, "predict", "churn@1", rows)
 
 
-def test_a_released_version_is_reproduced_from_its_sources(strict: Path, capsys: pytest.CaptureFixture[str]):
-    from raypipe.core.errors import ConfigError
-    from raypipe.pipeline.plan import open_scene
-    from raypipe.registry.versions import move_alias
-
-    main(["gc", "--grace-hours", "0"])
-    ledger = open_scene().ledger
-    with pytest.raises(ConfigError, match="version 1 was released by retention on"), ledger.writing() as connection:
-        move_alias(connection, ledger, "churn", "champion", 1)
-
-
-def test_a_disk_nearly_full_is_said_by_gc_status_and_a_run(
-    strict: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-):
+@pytest.mark.usefixtures("churn")
+def test_a_disk_nearly_full_is_said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch):
     real = os.statvfs
     full = SimpleNamespace(f_bavail=1, f_frsize=10**6, f_blocks=10**6)
     monkeypatch.setattr(os, "statvfs", lambda path: full if str(path).endswith("store") else real(path))
