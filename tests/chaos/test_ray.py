@@ -1,0 +1,209 @@
+"""A pipeline with training on a Ray whose calls fail at random, whose workers are killed, and whose driver is killed in the middle of it.
+
+RAYPIPE_CHAOS=long kills 50 times.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from sqlalchemy import select
+
+from raypipe.core import schema
+from raypipe.core.artifact import Table
+from raypipe.data.table import read
+from raypipe.pipeline.plan import open_scene
+
+LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
+NUM_KILLS = 50 if LONG else 2
+MODEL = "mlp" if LONG else "booster"
+"""Both train in epochs, with checkpoints; torch takes seconds to import."""
+NUM_FILES, NUM_ROWS = 8, 100
+BOUND_S = 300
+"""Within which each run ends, one way or the other, on a busy machine too."""
+FAULTS = '{"*":{"num_failures":-1,"req_failure_prob":3,"resp_failure_prob":3,"in_flight_failure_prob":3}}'
+"""Percents of all calls between Ray's processes: lost on the way there, on the way back, or done and not told."""
+
+CONF = """
+defaults: [pipeline, {model: MODEL}, _self_]
+name: churn
+source: {path: parts}
+contract:
+  _target_: raypipe.Contract
+  columns: {id: {type: int64, unique: true}, x: {type: float64}, left: {type: bool}}
+label: left
+split: {by: hash, key: id, validation: 0.2, test: 0.2}
+transform:
+  table: slow
+  inputs: {_target_: raypipe.Select, columns: [x]}
+  scale: {_target_: raypipe.Standardize, columns: [x]}
+train: {epochs: 40, early_stopping: null}
+infra_validate: null
+deploy: null
+steps:
+  slow: {_target_: raypipe.MapBatches, table: split, function: {_target_: slowly.slowly}}
+"""
+FUNCTION = """
+import time
+
+import pyarrow as pa
+
+
+def slowly(rows: pa.Table) -> pa.Table:
+    time.sleep(0.2)
+    return rows
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return made(tmp_path / "churn")
+
+
+def made(folder: Path) -> Path:
+    (folder / "conf").mkdir(parents=True)
+    (folder / "parts").mkdir()
+    (folder / "conf" / "churn.yaml").write_text(CONF.replace("MODEL", MODEL))
+    (folder / "slowly.py").write_text(FUNCTION)
+    for number in range(NUM_FILES):
+        rows = range(number * NUM_ROWS, (number + 1) * NUM_ROWS)
+        text = "".join(f"{n},{(n * 37 % 100) / 100},{'true' if n * 37 % 100 > 50 else 'false'}\n" for n in rows)
+        (folder / "parts" / f"{number}.csv").write_text("id,x,left\n" + text)
+    return folder
+
+
+class Driver:
+    """`raypipe run` as a user starts it."""
+
+    def __init__(self, folder: Path, **environ: str):
+        self.output = folder / "output"
+        with self.output.open("w") as stream:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "churn"],
+                cwd=folder,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=os.environ | {"PYTHONFAULTHANDLER": "0"} | environ,
+            )
+
+    def workers(self) -> list[int]:
+        """Ray's processes that tasks run in."""
+        return [pid for pid in _below(self.process.pid) if _command(pid).startswith("ray::")]
+
+    def until(self, condition: Callable[[], bool]) -> None:
+        """Waits for it, or for the end of the run."""
+        deadline = time.monotonic() + BOUND_S
+        while self.process.poll() is None and not condition():
+            assert time.monotonic() < deadline, self.output.read_text()
+            time.sleep(0.05)
+
+    def end(self) -> int:
+        self.until(lambda: False)
+        return self.process.returncode
+
+
+def _below(pid: int) -> Iterator[int]:
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in path.read_text().split():
+                yield int(child)
+                yield from _below(int(child))
+
+
+def _command(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def kill(pid: int) -> bool:
+    """Whether it was there."""
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)
+        return True
+    return False
+
+
+def kill_workers(driver: Driver, most: int, chance: random.Random) -> int:
+    """While the run lasts, one of those that are there now and then."""
+    killed = 0
+    for _ in range(most):
+        driver.until(lambda: bool(driver.workers()))
+        time.sleep(chance.uniform(0, 1.5))
+        if workers := driver.workers():
+            killed += kill(chance.choice(workers))
+    return killed
+
+
+def kill_in_training(driver: Driver, folder: Path) -> int:
+    checkpoints = folder / ".raypipe" / "store" / "checkpoints"
+    before = len(list(checkpoints.rglob("*")))
+    driver.until(lambda: len(list(checkpoints.rglob("*"))) > before)
+    return _kill_driver(driver)
+
+
+def kill_at_random(driver: Driver, chance: random.Random) -> int:
+    driver.until(lambda: "source" in driver.output.read_text())
+    time.sleep(chance.uniform(0, 8))
+    return _kill_driver(driver)
+
+
+def _kill_driver(driver: Driver) -> int:
+    alive = driver.process.poll() is None
+    driver.process.kill()
+    driver.process.wait()
+    return alive
+
+
+def test_a_run_on_a_failing_ray_ends_with_a_reason_and_the_next_one_goes_on(project: Path):
+    chance, num_killed, code = random.Random(11), 0, 1
+    for number in range(NUM_KILLS * 2):
+        if num_killed >= NUM_KILLS:
+            break
+        driver = Driver(project, **({"RAY_testing_rpc_failure": FAULTS} if number % 2 == 0 else {}))
+        num_killed += kill_workers(driver, 2, chance)
+        if number % 3 == 0:
+            num_killed += kill_in_training(driver, project)
+        elif number % 3 == 1:
+            num_killed += kill_at_random(driver, chance)
+        code = driver.end()
+        assert code in (0, 1, -signal.SIGKILL), driver.output.read_text()
+        assert "Traceback" not in driver.output.read_text()
+        if code == 0:
+            verify(project)
+            project = made(project.parent / f"again-{number}")
+    last = Driver(project)
+    assert last.end() == 0, last.output.read_text()
+    verify(project)
+    print(f"{num_killed} kills")
+    assert num_killed >= NUM_KILLS
+
+
+def verify(folder: Path) -> None:
+    """Every step was finished once, in whichever run, and no row was lost or doubled."""
+    scene = open_scene(folder)
+    with scene.ledger.reading() as connection:
+        artifacts = connection.execute(select(schema.artifacts)).all()
+        held = connection.execute(select(schema.leases.c.key).where(schema.leases.c.released_at.is_(None))).all()
+    assert not held
+    assert {step: n for step, n in Counter(row.step for row in artifacts).items() if n > 1} == {}
+    for row in artifacts:
+        artifact = scene.ledger.artifact(row.id)
+        assert artifact is not None
+        assert all(map(scene.store.holds, artifact.files))
+        if isinstance(artifact, Table):
+            rows: pa.Table = read(scene.ledger, scene.store, artifact)
+            assert rows.num_rows == NUM_FILES * NUM_ROWS, row.step
+    scene.ledger.close()
