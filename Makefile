@@ -24,7 +24,7 @@ help:
 	@echo 'make reference  write docs/reference.md from the code'
 	@echo 'make bench      all benchmarks (ARGS=--quick: short ones)'
 	@echo 'make bench-peers  environments of the programs that a benchmark compares with: 0.6 GB'
-	@echo 'make chaos      only the tests that kill processes'
+	@echo 'make chaos      the tests that kill processes and break disks, in their long form: an hour or more'
 	@echo 'make services   install the Debian packages that some tests use'
 	@echo 'make clean      remove what the other targets left, .venv apart'
 
@@ -59,15 +59,18 @@ bench: $(READY)
 bench-peers: $(PEERS)
 
 chaos: $(READY)
-	@$(PY) -m pytest -m chaos $(ARGS)
+	@RAYPIPE_CHAOS=long $(PY) -m pytest -m chaos $(ARGS)
 
 services:
-	@command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 && { echo 'PostgreSQL is installed.'; exit 0; }; \
-	command -v apt-get >/dev/null || { echo 'No apt-get here: install PostgreSQL yourself; the tests that need it are skipped without it.'; exit 1; }; \
+	@missing=; command -v pg_ctl >/dev/null || ls /usr/lib/postgresql/*/bin/pg_ctl >/dev/null 2>&1 || missing=postgresql; \
+	command -v strace >/dev/null || missing="$$missing strace"; \
+	test -n "$$missing" || { echo 'PostgreSQL and strace are installed.'; exit 0; }; \
+	test "$$missing" = ' strace' && code=0 || code=1; \
+	command -v apt-get >/dev/null || { echo "No apt-get here: install $$missing yourself; the tests that need it are skipped without."; exit $$code; }; \
 	root=; test "$$(id -u)" = 0 || root='sudo -n'; \
-	$$root true 2>/dev/null || { echo 'Installing PostgreSQL takes root, or sudo without a password.'; exit 1; }; \
-	echo 'Installing PostgreSQL ...'; \
-	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y postgresql >/dev/null
+	$$root true 2>/dev/null || { echo "Installing $$missing takes root, or sudo without a password."; exit $$code; }; \
+	echo "Installing $$missing ..."; \
+	$$root apt-get update -qq && $$root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $$missing >/dev/null || exit $$code
 
 clean:
 	@rm -rf build dist *.egg-info .pytest_cache .ruff_cache .hypothesis wandb .raypipe examples/*/.raypipe examples/*/data
