@@ -22,7 +22,7 @@ class Item:
     key: str
     """sha256 of all that shapes its result."""
     file: File | None
-    """None where the function gave nothing."""
+    """None where the function gave nothing, or rows without columns of their own."""
     columns: str = ""
     """The digest of what the file's columns are."""
     first_row: int = 0

@@ -6,13 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from raypipe.code.annotation import misfit
+from raypipe.code.given import Given
 from raypipe.code.recorded import UserCode
-from raypipe.code.shape import Parameter
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import ConfigError, DataError, Problem, nearest
 from raypipe.core.explain import WRITE, Part, Pass
-from raypipe.core.form import ARROW, ROW_FORMS, Form, expected, form_of
 from raypipe.core.step import NO_IDENTITY, Columns, Function, Look, Made, Ref, Work
 
 if TYPE_CHECKING:
@@ -58,7 +56,7 @@ class Map:
     def check(self, where: str, over: Columns | None = None, **inputs: Columns | None) -> list[Problem]:
         found = [*self._list_problems(where), *self._number_problems(where)]
         if not found:
-            found = [*self._argument_problems(where, over), *self._input_problems(where), *self._type_problems(where)]
+            found = [*self._argument_problems(where, over), *self._type_problems(where)]
         return found
 
     def columns(self, over: Columns | None = None, **inputs: Columns) -> Columns:
@@ -70,7 +68,7 @@ class Map:
         return Columns((*names, *(name for name in self.gives if name not in names)), {**types, **self.gives}, marked)
 
     def explain(self, over: Columns | None = None, **inputs: Columns) -> list[Pass]:
-        gets = ["an item", *(f"{name} as {form}" for name, form in self._forms.items())]
+        gets = ["an item", *(f"{name} as {form}" for name, form in self._given.forms.items())]
         called = Part(self._code.target, "Python", f"gets {', '.join(gets)}; called for each item, in tasks of several", cuts=True)
         return [Pass("every item", (Part("read", "Arrow", "whole tables; page checksums verified"), called, WRITE))]
 
@@ -129,60 +127,13 @@ class Map:
         return [Problem(f"{where}.{n}", f"found {v}, expected at least 1.") for n, v in numbers.items() if v is not None and v < 1]
 
     def _argument_problems(self, where: str, over: Columns | None) -> list[Problem]:
-        code, shape = self._code, self._code.shape
-        if shape is None:
-            return []
-        if shape.kind != "function":
-            return [Problem(f"{where}.function", f"{code.target} is a class; a map calls a function for each item.")]
-        names = [p.name for p in shape.parameters]
-        of_items, missing = (
-            self._item_names(over),
-            [] if over is None or over.names is None else sorted({*(self.takes or ())} - {*over.names}),
-        )
-        found = [
-            Problem(f"{where}.takes", f"there is no column '{c}' in '{self.over}'.{nearest(c, over.names or () if over else ())}")
-            for c in missing
-        ]
-        for place, given in (
-            (f"{where}.function", code.settings),
-            (f"{where}.inputs", self.inputs),
-            (self._items_at(where), of_items or ()),
-        ):
-            unknown = [name for name in given if name not in names and not shape.accepts_any]
-            advice = " `takes` names the columns that make an item." if self.over is not None and given is of_items else ""
-            found += [Problem(place, f"{code.target} takes no '{name}'.{nearest(name, names)}{advice}") for name in unknown]
-        twice = [
-            name
-            for name in [*code.settings, *(of_items or ())]
-            if name in self.inputs or (name in code.settings and name in (of_items or ()))
-        ]
-        found += [Problem(where, f"'{name}' is given twice: as a setting, an item's value or an input.") for name in dict.fromkeys(twice)]
-        given_names = {*code.settings, *self.inputs, *(of_items or ())}
-        if of_items is not None and (self.items != []) and not found:
-            wanted = [p for p in shape.parameters if p.required and p.name not in given_names]
-            found += [Problem(where, f"{code.target} needs '{p.name}', which {self._advice(p)}") for p in wanted]
-        return found + self._setting_problems(where, shape.parameters)
-
-    def _setting_problems(self, where: str, parameters: tuple[Parameter, ...]) -> list[Problem]:
-        types = {p.name: p.resolved for p in parameters}
-        wrong = {n: w for n, v in self._code.settings.items() if not isinstance(v, UserCode) and (w := misfit(v, types.get(n, "")))}
-        return [Problem(f"{where}.function.{n}", f"found {self._code.settings[n]!r}, expected {w}.") for n, w in wrong.items()]
-
-    def _advice(self, parameter: Parameter) -> str:
-        if form_of(parameter.resolved or parameter.annotation):
-            return f"is a table: name its step under `inputs`, as in inputs: {{{parameter.name}: STEP}}."
-        return "is neither among the items' values nor among the function's settings."
-
-    def _input_problems(self, where: str) -> list[Problem]:
-        shape, found = self._code.shape, []
-        for name in self.inputs:
-            parameter = shape.parameter(name) if shape else None
-            annotation = (parameter.resolved or parameter.annotation) if parameter else ""
-            form = form_of(annotation) if annotation else ARROW
-            if form is None or form.streamed or form.kind not in ROW_FORMS:
-                what = f"{self._code.target} takes it as {annotation}; with an item it gets one of: {expected(ROW_FORMS)}."
-                found.append(Problem(f"{where}.inputs.{name}", what))
-        return found
+        names = over.names if over is not None else None
+        missing = [c for c in self.takes or () if names is not None and c not in names]
+        found = [Problem(f"{where}.takes", f"there is no column '{c}' in '{self.over}'.{nearest(c, names or ())}") for c in missing]
+        place, advice = f"{where}.items", ""
+        if self.over is not None:
+            place, advice = f"{where}.over", " `takes` names the columns that make an item."
+        return [*found, *self._given.problems(where, self._item_names(over) if self.items != [] else None, place, advice)]
 
     def _type_problems(self, where: str) -> list[Problem]:
         from raypipe.data.item.result import declared
@@ -213,7 +164,7 @@ class Map:
         if over is not None:
             return Items.of_table(read(look.ledger, look.store, over, self.takes))
         assert self.items is not None, "checked"
-        return Items.of_list(self.items, self._first)
+        return Items.of_list(self.items, self._given.first)
 
     def _found(self, work: Work, keyed: list[Item]) -> dict[str, Kept]:
         """What was run before and is there; of a step that is made anew, by this very run alone."""
@@ -247,17 +198,15 @@ class Map:
 
     def _mapped(self, work: Work, inputs: Mapping[str, Table]) -> Mapped:
         from raypipe.data.function.callee import Code
-        from raypipe.data.function.whole import Given
+        from raypipe.data.function.whole import Given as GivenTable
         from raypipe.data.item.chunk import Mapped
         from raypipe.data.table import TableSchema, fragments
 
-        tables = {edge.partition(".")[2]: table for edge, table in inputs.items()}
-        given = {
-            name: Given(TableSchema.from_json(table.schema).arrow, fragments(work.ledger, table), self._forms[name])
-            for name, table in tables.items()
-        }
-        returns = self._code.annotations[1]
-        return Mapped(Code(self._code), form_of(returns) if returns else None, self.gives, given, work.store, work.path)
+        forms, tables = self._given.forms, dict[str, GivenTable]()
+        for edge, table in inputs.items():
+            name, schema = edge.partition(".")[2], TableSchema.from_json(table.schema)
+            tables[name] = GivenTable(schema.arrow, fragments(work.ledger, table), forms[name])
+        return Mapped(Code(self._code), self._given.gives, self.gives, tables, work.store, work.path)
 
     def _made(self, work: Work, written: Any, keys: list[str], inputs: list[Table | None], figures: dict[str, Json]) -> Made[Table]:
         """Rows of items are new rows: neither a split's rule nor a label is theirs. A column that was marked stays marked, by name."""
@@ -279,27 +228,14 @@ class Map:
         return self.function
 
     @property
-    def _first(self) -> str:
-        """The argument that an item is which is a single value."""
-        shape = self._code.shape
-        taken = {*self._code.settings, *self.inputs}
-        names = [p.name for p in shape.parameters] if shape else []
-        return next((name for name in names if name not in taken), names[0] if names else "item")
-
-    @property
-    def _forms(self) -> dict[str, Form]:
-        shape = self._code.shape
-        parameters = {name: shape.parameter(name) if shape else None for name in self.inputs}
-        return {name: form_of(p.resolved or p.annotation) or ARROW if p else ARROW for name, p in parameters.items()}
+    def _given(self) -> Given:
+        return Given(self._code, self.inputs)
 
     def _item_names(self, over: Columns | None) -> list[str] | None:
         """The columns of an item, as far as they are known."""
         if self.items is not None:
-            return list(dict.fromkeys(n for item in self.items for n in (item if isinstance(item, Mapping) else [self._first])))
+            return list(dict.fromkeys(n for item in self.items for n in (item if isinstance(item, Mapping) else [self._given.first])))
         return self.takes if self.takes is not None else list(over.names) if over is not None and over.names is not None else None
-
-    def _items_at(self, where: str) -> str:
-        return f"{where}.{'items' if self.over is None else 'over'}"
 
 
 def _counted(keyed: list[Item]) -> str:

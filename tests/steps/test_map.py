@@ -54,6 +54,12 @@ def rows(n: int, letter: str = "z") -> list:
 def mixed(n: int):
     return {{"x": n if n < 2 else str(n)}}
 
+def halved(n: int):
+    return {{"x": n}} if n < 2 else {{"n": n}}
+
+def kept(n: int) -> dict | None:
+    return {{"n": n}} if n > 1 else None
+
 def nothing(n: int):
     return None
 
@@ -205,6 +211,7 @@ LISTS = [
         None,
         {"n": [2, 2, 1], "letter": ["a", "a", None], "of": ["aa", "aa", "z"]},
     ),
+    ("kept", [3, 1, 2], None, {"n": [3, 2]}),
     ("nothing", [1, 2], None, {"n": []}),
     ("nothing", [1], {"x": "float64"}, {"n": [], "x": []}),
     ("square", [3], {"value": "float32"}, {"n": [3], "value": [9.0]}),
@@ -271,6 +278,8 @@ def test_results_of_unlike_columns(house: House):
     result = house.run(function={"_target_": "mine.mixed"}, items=[1, 2], gives={"x": "string"})
     assert result.exit_code == 0, result.error
     assert house.made()["x"] == ["1", "2"]
+    error = house.run(function={"_target_": "mine.halved"}, items=[1, 2]).error
+    assert "gave other columns for item n=2 than for item n=1: 'x' int64 and missing" in error
     assert "returned another 'n' than the item has" in house.run(function={"_target_": "mine.other"}, items=[1]).error
 
 
@@ -284,10 +293,17 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"items": [1], "inputs": {"rows": "sorce"}}, r"out.inputs.rows: there is no step 'sorce'. Did you mean 'source'\?"),
     ({"items": [1], "inputs": ["source"]}, r"out.inputs: found \['source'\], expected a mapping of names to steps"),
     ({"items": [1], "function": {"_target_": "mine.square", "n": 3}}, r"out: 'n' is given twice"),
-    ({"items": [1], "function": {"_target_": "mine.Each"}}, r"out.function: mine.Each is a class; a map calls a function"),
+    (
+        {"items": [1], "function": {"_target_": "mine.Each"}},
+        r"out.function: mine.Each is a class; here it is a function, called for each item",
+    ),
     (
         {"items": ["UA"], "function": {"_target_": "mine.fit"}},
         r"out: mine.fit needs 'flights', which is a table: name its step under `inputs`",
+    ),
+    (
+        {"items": [1], "function": {"_target_": "mine.stream"}, "inputs": {"flights": "flights"}},
+        r"out.inputs.flights: mine.stream takes it as polars.LazyFrame \| None; with an item it gets one of: pa.Table, dict",
     ),
     ({"items": [1], "gives": {"value": "flaot"}}, r"out.gives.value: 'flaot' is no type"),
     ({"items": [1], "chunk_items": 0}, r"out.chunk_items: found 0, expected at least 1"),

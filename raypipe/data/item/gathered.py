@@ -40,11 +40,12 @@ def _agreed(store: Store, target: str, items: Sequence[Item], kept: Mapping[str,
     schema, first, seen = None, "", set()
     for item in items:
         one = kept[item.key]
-        if one.file is None or one.columns in seen:
+        if (not one.num_rows and one.file is None) or one.columns in seen:
             continue
         seen.add(one.columns)
         try:
-            schema, first = agreed(schema, read(store, one.file).schema), first or str(item)
+            own = read(store, one.file).schema if one.file is not None else pa.schema([])
+            schema, first = agreed(schema, own), first or str(item)
         except DataError as error:
             raise DataError(
                 f"{target} gave other columns for item {item} than for item {first}: {error}. `gives` says types for all"
@@ -58,7 +59,8 @@ class _Part:
 
     row: int
     """The item's among the own columns of the group."""
-    file: File
+    file: File | None
+    """None where it has no columns but the item's own."""
     first_row: int
     num_rows: int
 
@@ -83,7 +85,7 @@ def _groups(items: Sequence[Item], own: pa.Table, kept: Mapping[str, Kept]) -> I
     for item in items:
         one = kept[item.key]
         at = 0
-        while one.file is not None and at < one.num_rows:
+        while at < one.num_rows:
             size = min(one.num_rows - at, FRAGMENT_ROWS - filled)
             waiting.append(_Part(item.number, one.file, one.first_row + at, size))
             at, filled = at + size, filled + size
@@ -113,11 +115,13 @@ class _Write:
         files: dict[str, pa.Table] = {}
         rows, places = [], []
         for part in group.parts:
+            places += [part.row] * part.num_rows
+            if part.file is None:
+                continue
             if part.file.path not in files:
                 files[part.file.path] = as_agreed(read(self.store, part.file), self.given)
             rows.append(files[part.file.path].slice(part.first_row, part.num_rows))
-            places += [part.row] * part.num_rows
-        made = pa.concat_tables(rows).combine_chunks()
+        made = pa.concat_tables(rows).combine_chunks().columns if rows else []
         own = group.own.take(pa.array(places, pa.int64()))
-        table = pa.Table.from_arrays([*own.columns, *made.columns], schema=self.schema)
+        table = pa.Table.from_arrays([*own.columns, *made], schema=self.schema)
         return write_fragment(self.store, fragment_path(self.path, group.number), table)

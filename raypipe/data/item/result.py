@@ -46,7 +46,7 @@ def rows_of(
                 f"returned another '{name}' than the item has, whose columns stand before what is returned: leave it out, or rename it"
             )
         table = table.drop_columns([name])
-    table = table.replace_schema_metadata(None)
+    table = table.replace_schema_metadata(None) if table.column_names else table  # it would forget the number of rows
     return table if types is None else _declared(table, types)
 
 
@@ -60,6 +60,8 @@ def _table(made: Any, gives: Form | None, origins: Origins) -> pa.Table | None:
         return None
     if type(made).__name__ == "LazyFrame":
         made = collected(made)
+    if isinstance(made, pa.RecordBatch):
+        made = pa.Table.from_batches([made])
     form = gives if gives is not None and not isinstance(made, list) else _form(made)
     if form is not None:
         return from_form(form, made, origins)
@@ -74,8 +76,6 @@ def _table(made: Any, gives: Form | None, origins: Origins) -> pa.Table | None:
 
 def _form(made: Any) -> Form | None:
     """What kind of table a value is, if it is one, by its class's name: no library is imported for the question."""
-    if isinstance(made, pa.RecordBatch):
-        made = pa.table(made)
     kinds: dict[str, Kind] = {"pyarrow": "arrow", "pandas": "pandas", "polars": "polars"}
     kind = kinds.get(type(made).__module__.partition(".")[0])
     return Form(kind) if kind and type(made).__name__ in ("Table", "DataFrame") else None
@@ -134,7 +134,8 @@ class Sheet:
 
     def write(self, store: Store, folder: str) -> list[Kept]:
         """Durably; the records of the items, in order."""
-        kept: dict[str, Kept] = {key: Kept(key, None) for key, table in self.tables if table is None}
+        bare = [(key, table) for key, table in self.tables if table is None or not table.column_names]
+        kept = {key: Kept(key, None, num_rows=table.num_rows if table is not None else 0) for key, table in bare}
         for group, schema in self._groups():
             file = _write(
                 store, f"{folder}/items-{uuid.uuid4().hex[:12]}.arrow", joined([table for _, table in group], schema).combine_chunks()
@@ -148,7 +149,7 @@ class Sheet:
     def _groups(self) -> list[tuple[list[tuple[str, pa.Table]], pa.Schema]]:
         groups: list[tuple[list[tuple[str, pa.Table]], pa.Schema]] = []
         for key, table in self.tables:
-            if table is None:
+            if table is None or not table.column_names:
                 continue
             try:
                 schema = agreed(groups[-1][1] if groups else None, table.schema)
