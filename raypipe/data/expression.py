@@ -32,7 +32,7 @@ class Expression:
     def problems(self) -> list[str]:
         """What is wrong with it, knowing nothing else; with Polars' own words where it does not parse."""
         try:
-            _parsed(self.sql)
+            parsed(self.sql)
         except DataError as error:
             return [str(error)]
         return []
@@ -40,7 +40,7 @@ class Expression:
     @property
     def columns(self) -> list[str]:
         """The columns that it reads, sorted. DataError where it is no expression over a row."""
-        return sorted(set(_parsed(self.sql).meta.root_names()))
+        return sorted(set(parsed(self.sql).meta.root_names()))
 
     def missing(self, names: Any) -> list[str]:
         """A line for each column that it reads and that is not among `names`."""
@@ -77,7 +77,7 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
     made = {}
     for name, expression in expressions.items():
         try:
-            made[name] = _plain(frame.select(_parsed(expression.sql).alias(name)).to_arrow().column(0)).slice(0, table.num_rows)
+            made[name] = _plain(frame.select(parsed(expression.sql).alias(name)).to_arrow().column(0)).slice(0, table.num_rows)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"'{expression.sql}' fails: {first_line(error)}") from None
     return made
@@ -103,7 +103,7 @@ def polars() -> Any:
 
 
 @lru_cache(maxsize=1024)
-def _parsed(sql: str) -> Any:
+def parsed(sql: str) -> Any:
     pl = polars()
     try:
         found = pl.sql_expr(sql)

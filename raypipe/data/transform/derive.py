@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -11,7 +11,8 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.data.expression import Expression, computed
-from raypipe.data.transform.entry import Frame, require, to_frame, to_table
+from raypipe.data.expression_row import in_python
+from raypipe.data.transform.entry import Frame, Row, require, to_frame, to_table
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,12 @@ class Derive:
             return Expression(self.columns[name]).type_in(schema)
         except DataError as error:
             raise DataError(f"column '{name}': {error}") from None
+
+    def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row] | None:
+        """None where an expression is more than sums, comparisons, conditions and the like: then a request is computed as a table."""
+        found = {name: in_python(expression, schema) for name, expression in self.expressions().items()}
+        values = {name: value for name, value in found.items() if value is not None}
+        return None if len(values) < len(found) else lambda row: {name: value(row) for name, value in values.items()}
 
     def apply(self, frame: Frame, fitted: Json) -> Frame:
         made = computed(self.expressions(), to_table({name: frame[name] for name in self.reads()}))

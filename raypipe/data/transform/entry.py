@@ -72,8 +72,8 @@ class RowEntry(Entry, Protocol):
     `row` holds at least what it reads. Both ways give the same bits: a property test holds that for every built-in.
     """
 
-    def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row]:
-        """From a row in columns of `schema` to the values that the entry writes."""
+    def one(self, schema: pa.Schema, fitted: Json) -> Callable[[Row], Row] | None:
+        """From a row in columns of `schema` to the values that the entry writes; None where it has none with these settings."""
         ...
 
 
