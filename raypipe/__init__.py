@@ -77,6 +77,7 @@ _EXPORTS = {
     "Compact": "raypipe.steps.compact",
     "Expire": "raypipe.steps.expire",
     # where it runs, what is told of it
+    "Retention": "raypipe.core.retention",
     "Local": "raypipe.core.cluster",
     "Attach": "raypipe.core.cluster",
     "Debug": "raypipe.core.cluster",

@@ -44,10 +44,10 @@ class History:
         """A run that makes what is not there, and ends, or stays at work."""
         run = f"run-{uuid.uuid4().hex[:8]}"
         self.ledger.start_run(Run(run, "p"))
-        source = self.found("source", f"s{self.chance.randrange(3)}", (), run)
-        table = self.found("transform", f"t{self.chance.randrange(6)}", (source,), run)
+        source = self.found("source", f"s{self.chance.randrange(2)}", (), run)
+        table = self.found("transform", f"t{self.chance.randrange(3)}", (source,), run)
         self.live[run] = [table]
-        self.found("train", f"m{self.chance.randrange(12)}", (table,), run)
+        self.found("train", f"m{self.chance.randrange(2)}", (table,), run)
         if self.chance.random() < 0.8:
             self.end(run)
 
