@@ -26,6 +26,8 @@ from raypipe.core.ledger import Ledger, Record
 from raypipe.core.store import Store
 
 NAME = "m"
+ZOMBIE_S = 0.8
+"""The time to live of a lease whose holder is to be stopped for longer."""
 
 
 def say(text: str) -> None:
@@ -86,7 +88,7 @@ def work(ledger: Ledger, store: Store, run: str, numbers: Iterable[int]) -> None
 
 
 def stop(ledger: Ledger, store: Store) -> None:
-    lease = ledger.claim("step-0", "zombie", ttl_s=0.5)
+    lease = ledger.claim("step-0", "zombie", ttl_s=ZOMBIE_S)
     with Heartbeat(ledger, lease) as heart:
         path, files = stage(store, "step-0")
         say("staged")

@@ -34,7 +34,7 @@ class Link:
 
     def run(self, work: Work, before: Report | None = None) -> Made[Report]:
         note(work.project_path, f"begins {work.step}")
-        time.sleep(float(os.environ.get("CHAOS_PAUSE_S", "0.03")))
+        time.sleep(float(os.environ.get("CHAOS_PAUSE_S", "0.1")))
         with work.store.create(f"{work.path}/part/0.bin") as writer:
             writer.write(f"{self.number} {before.digest if before else ''}".encode() * 500)
         return Made(

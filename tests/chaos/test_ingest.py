@@ -29,8 +29,10 @@ from tests.kafka import MockKafka
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("files", "sql", "kafka")
-NUM_KILLS = 240 if os.environ.get("RAYPIPE_CHAOS") == "long" else 30
+LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
+NUM_KILLS = 240 if LONG else 12
 """Each of two processes."""
+NUM_SNAPSHOTS = 100 if LONG else 30
 
 
 class World:
@@ -134,17 +136,17 @@ def test_killed_at_random_two_at_a_time_every_record_comes_once_and_snapshots_ne
         ingester.finish(kind, scene, world.kafka.servers)
         assert digest(sorted(content(scene, kind))) == digest(sorted(world.fed[kind])), kind
     print(f"{2 * NUM_KILLS} kills, {[(kind, len(world.fed[kind]), len(versions(scene, kind))) for kind in KINDS]}, {len(seen)} kept")
-    assert len(seen) >= NUM_KILLS // 10
+    assert len(seen) >= max(1, NUM_KILLS // 10)
     assert {key: digest(content(scene, *key)) for key in seen} == seen
 
 
-def test_a_hundred_snapshots_later_every_one_reads_as_it_did(world: World, scene: Scene):
+def test_many_snapshots_later_every_one_reads_as_it_did(world: World, scene: Scene):
     kept = {}
-    for number in range(102):
+    for number in range(NUM_SNAPSHOTS + 2):
         kind = "kafka" if number % 10 == 9 else KINDS[number % 2]
         world.feed(kind)
         ingester.finish(kind, scene, world.kafka.servers)
         newest = versions(scene, kind)[0]
         kept[kind, newest] = digest(content(scene, kind, newest))
-    assert sum(len(versions(scene, kind)) for kind in KINDS) >= 100
+    assert sum(len(versions(scene, kind)) for kind in KINDS) >= NUM_SNAPSHOTS
     assert {key: digest(content(scene, *key)) for key in kept} == kept

@@ -19,7 +19,7 @@ from tests.chaos.simulation import simulate
 
 LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
 SEED = os.environ.get("RAYPIPE_SEED")
-NUM_SEEDS = 10_000 if LONG else 100
+NUM_SEEDS = 10_000 if LONG else 60
 NUM_TRIES = 1_000
 """Within so many schedules each bug must be seen; most show within ten."""
 

@@ -26,7 +26,7 @@ from tests.chaos.table_writer import SCHEMA, TABLE, Writer, digest
 ROOT = Path(__file__).parents[2]
 LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
 NUM_WRITERS = 3
-KILLS = 200 if LONG else 12
+KILLS = 200 if LONG else 5
 
 
 def start(url: str, store: Store, number: int, log: Path) -> subprocess.Popen[str]:
