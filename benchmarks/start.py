@@ -38,7 +38,7 @@ def measure(quick: bool) -> Iterator[Claim]:
         ours, bare = unchanged(project), [sys.executable, "-c", BARE, str(project / "conf"), str(project / ".raypipe" / "ledger.db")]
         found = interleaved(3 if quick else 11, {"raypipe run": lambda: cpu.run(ours).cpu_s, "bare program": lambda: cpu.run(bare).cpu_s})
         share = ratio(found, "raypipe run", "bare program")
-        yield Claim("CPU of an unchanged run over a bare program", share, 1.6, detail=spread(found, "CPU-s"))
+        yield Claim("CPU of an unchanged run over a bare program", share, 1.3, detail=spread(found, "CPU-s"))
         engines = imported(ours)
         yield Claim("engines that an unchanged run imports", len(engines), 0, unit="", detail=", ".join(engines) or "none")
 
