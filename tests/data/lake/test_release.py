@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Model
-from raypipe.core.errors import DataError
+from raypipe.core.errors import ConfigError, DataError
 from raypipe.core.ledger import Record, Run, StepRecord
 from raypipe.core.released import fate, released
 from raypipe.core.retention import Retention
@@ -22,7 +22,7 @@ from raypipe.data.lake.keeping import OUTSIDE
 from raypipe.data.lake.release import look, released_now
 from raypipe.data.rows import write_rows
 from raypipe.data.table import TableSchema, made
-from raypipe.registry.versions import move_alias, register
+from raypipe.registry.versions import move_alias, register, resolve
 
 NOTHING_RECENT = Retention(keep_last=1, keep_for="0s", versions=0, grace="0s")
 
@@ -34,7 +34,7 @@ class Project:
         self.lake, self.ledger, self.store = lake, lake.ledger, lake.store
         self.count = itertools.count(1)
 
-    def put(self, step, kind="Model", parents=(), run="r", rows=None, mode="overwrite"):
+    def put(self, step, kind="Model", parents=(), run="r", rows=None, mode="overwrite", digest=""):
         """An artifact of a step, of its own fingerprint, with a file."""
         key = uuid.uuid4().hex
         lease = self.ledger.claim(key, run)
@@ -42,7 +42,7 @@ class Project:
         record = {"pipeline": "p", "step": step, "run": run, "fingerprint": key, "parents": [p.id for p in parents]}
         if kind != "Table":
             file = self.store.write(f"{path}/model.bin", f"{next(self.count)}".encode() * 100)
-            return self.ledger.publish(lease, Record(kind, digest=file.sha256, path=path, files=[file], **record))
+            return self.ledger.publish(lease, Record(kind, digest=digest or file.sha256, path=path, files=[file], **record))
         rows = rows if rows is not None else pa.table({"id": [next(self.count)]})
         work = self.lake.work()
         result = made(work, f"p.{step}", TableSchema(rows.schema), write_rows(self.store, path, rows), mode=mode)
@@ -144,6 +144,23 @@ def test_a_model_with_an_alias_keeps_all_that_it_was_made_from(project):
     assert all(project.is_whole(a) for a in lives[0])
     assert project.rows(lives[0][1]).num_rows == 1
     assert project.is_gone(lives[1][2])
+
+
+def test_a_version_made_again_has_its_bytes_again(project):
+    """One version for a bundle's digest: it is that of the bytes that are there."""
+    first = project.put("train", digest="same")
+    project.version(first, "champion")
+    project.version(project.put("train"), "champion")
+    project.put("source", "Table")
+    project.collect()
+    assert project.is_gone(first)
+    with pytest.raises(ConfigError, match="version 1 was released by retention"), project.ledger.writing() as connection:
+        move_alias(connection, project.ledger, "shop", "champion", 1)
+    again = project.put("train", digest="same")
+    assert project.version(again, "champion") == 1
+    assert resolve(project.ledger, "shop@champion")[1].id == again.id
+    project.collect()
+    assert project.is_whole(again)
 
 
 def test_a_tagged_snapshot_keeps_its_artifact(project):

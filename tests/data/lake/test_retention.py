@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -36,7 +37,7 @@ class History:
         self.ledger, self.store, self.tmp_path, self.chance = ledger, store, tmp_path, random.Random(seed)
         self.rows: dict[str, pa.Table] = {}
         """What each table artifact held when it was made."""
-        self.live: dict[str, list[Table]] = {}
+        self.live: dict[str, list[Any]] = {}
         """Run at work -> the tables that it has found."""
         self.now, self.days = datetime.now(UTC), 0.0
 
@@ -50,6 +51,8 @@ class History:
         self.found("train", f"m{self.chance.randrange(2)}", (table,), run)
         if self.chance.random() < 0.8:
             self.end(run)
+        else:  # found, and not recorded yet
+            self.live[run].append(self.chance.choice(self.tables()))
 
     def found(self, step, content, parents, run):
         """The artifact of that fingerprint, made where no plan would find it."""
@@ -120,11 +123,11 @@ class History:
     def tables(self):
         return [a for a in self.artifacts("Table") if a.step == "transform"]
 
-    def artifacts(self, kind):
+    def artifacts(self, kind: str) -> list[Any]:
         a = schema.artifacts.c
         with self.ledger.reading() as connection:
             ids = connection.execute(select(a.id).where(a.kind == kind, a.superseded_at.is_(None)).order_by(a.number)).scalars().all()
-        return [self.ledger.artifact(id) for id in ids]
+        return [found for id in ids if (found := self.ledger.artifact(id))]
 
     def policy(self):
         c = self.chance
