@@ -207,12 +207,13 @@ def ours(ray: cluster.Cluster | None) -> Callable[[Path], list[str]]:
     where = ["cluster=attach", f"cluster.address={ray.address}"] if ray else ["cluster=local"]
 
     def command(folder: Path) -> list[str]:
-        if not (folder / "chain.yaml").exists():
+        if not (folder / "conf").exists():
+            (folder / "conf").mkdir()
             shutil.copy(PROGRAMS / "trivial.py", folder)
             links = [f"  s{i}: {{_target_: trivial.add, table: s{i - 1}}}" for i in range(1, WHOLE)]
             lines = ["defaults: [{cluster: local}, _self_]", "name: chain", "steps:", "  s0: {_target_: trivial.first}", *links]
-            (folder / "chain.yaml").write_text("\n".join(lines) + "\n")
-        return [sys.executable, "-m", "raypipe", "run", "-cd", ".", "-cn", "chain", *where]
+            (folder / "conf" / "chain.yaml").write_text("\n".join(lines) + "\n")
+        return [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "chain", *where]
 
     return command
 

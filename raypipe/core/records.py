@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -53,13 +54,17 @@ def add(connection: Connection, project: str, record: Record, artifact_id: str, 
     ]
     if parents:
         connection.execute(insert(schema.parents), parents)
-    return _artifact(connection.execute(_BY_ID, {"of_id": artifact_id}).one())
+    said = {"id": artifact_id, "files": tuple(record.files), "created_at": created_at}
+    # As a reader would get them: what JSON makes of tuples and keys.
+    plain = {name: json.loads(schema.canonical(values[name])) for name in ("figures", "schema")}
+    shared = {name: values[name] for name in _SHARED if name in _FIELDS and name not in plain}
+    return KINDS[record.kind](**shared, **plain, **said)
 
 
+_FIELDS = {item.name for item in dataclasses.fields(Artifact)}
 _PROJECT = bindparam("of_project")
 _LIVE = table.c.project == _PROJECT, table.c.superseded_at.is_(None)
 # Written once: to put a statement together costs SQLAlchemy more than to run it.
-_BY_ID = select(table).where(table.c.id == bindparam("of_id"))
 _FIND = select(table).where(*_LIVE, table.c.fingerprint.in_(bindparam("of_fingerprints", expanding=True)))
 _SUPERSEDE = update(table).where(*_LIVE, table.c.fingerprint == bindparam("of_fingerprint")).values(superseded_at=bindparam("now"))
 _NEAREST = (
