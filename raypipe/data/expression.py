@@ -111,10 +111,10 @@ def parsed(sql: str) -> Any:
         raise DataError(f"'{sql}' is no SQL expression over a row: {first_line(error)}") from None
     if moment := _MOMENT.search(_TEXTS.sub("''", sql)):
         raise DataError(f"'{sql}': {moment[0]} gives another value at each run: keep the time in a column")
-    if not found.meta.root_names():
-        raise DataError(f"'{sql}' reads no column: it would be the same for every row")
     if _words(json.loads(found.meta.serialize(format="json"))) & _OVER_ROWS:
         raise DataError(f"'{sql}' reads more than its own row (an aggregate or a window)")
+    if not found.meta.root_names():
+        raise DataError(f"'{sql}' reads no column: it would be the same for every row")
     return found
 
 
