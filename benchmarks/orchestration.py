@@ -65,7 +65,7 @@ class Staying:
             raise cpu.Failed(f"{self.process.args} broke off:\n{self.errors.read()[-4000:]}")
         said = json.loads(line)
         assert said["value"] == number - 1, said
-        return Turn(said["seconds"], self._idle() - before)
+        return Turn(said["seconds"], self._idle() - before + said["ended_cpu_s"])
 
     def _used(self) -> float:
         return sum(server.cpu_s() for server in self.servers)
