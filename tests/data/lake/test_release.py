@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import uuid
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 import pyarrow as pa
 import pytest
@@ -34,7 +35,7 @@ class Project:
         self.lake, self.ledger, self.store = lake, lake.ledger, lake.store
         self.count = itertools.count(1)
 
-    def put(self, step, kind="Model", parents=(), run="r", rows=None, mode="overwrite", digest=""):
+    def put(self, step, kind="Model", parents=(), run="r", rows=None, mode: Literal["append", "overwrite"] = "overwrite", digest=""):
         """An artifact of a step, of its own fingerprint, with a file."""
         key = uuid.uuid4().hex
         lease = self.ledger.claim(key, run)

@@ -52,7 +52,7 @@ class History:
         if self.chance.random() < 0.8:
             self.end(run)
         else:  # found, and not recorded yet
-            self.live[run].append(self.chance.choice(self.tables()))
+            self.live[run].append(self.tables()[0])
 
     def found(self, step, content, parents, run):
         """The artifact of that fingerprint, made where no plan would find it."""
