@@ -5,22 +5,18 @@ Names and types are those of https://ducklake.select/docs/stable/specification/t
 
 from __future__ import annotations
 
-from weakref import WeakSet
-
 from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
     Connection,
     DateTime,
-    Engine,
     Index,
     MetaData,
     String,
     Table,
     Text,
     Uuid,
-    inspect,
     select,
     text,
 )
@@ -167,16 +163,17 @@ Index("raypipe_lake_columns", lake["column"].c.table_id)
 Index("raypipe_lake_partitions", lake["file_partition_value"].c.table_id)
 
 _FOUND = select(lake["metadata"].c.value).where(lake["metadata"].c.key == "version")
-_there: WeakSet[Engine] = WeakSet()
-"""Databases in which the tables were found: they do not go again."""
+# Asked anew in each transaction: one that began before another made the tables does not have them.
+_MADE = {
+    "sqlite": text(f"select 1 from sqlite_master where type = 'table' and name = '{snapshots.name}'"),
+    "postgresql": text(f"select 1 from pg_catalog.pg_class where relname = '{snapshots.name}' and pg_catalog.pg_table_is_visible(oid)"),
+}
 
 
 def exists(connection: Connection) -> bool:
     """Whether there is a catalog. LedgerError where a newer DuckLake has migrated it."""
-    if connection.engine not in _there:
-        if not inspect(connection).has_table(snapshots.name):
-            return False
-        _there.add(connection.engine)
+    if connection.execute(_MADE[connection.dialect.name]).first() is None:
+        return False
     found = connection.execute(_FOUND).scalar_one_or_none()
     if found != VERSION:
         raise LedgerError(

@@ -340,3 +340,18 @@ def test_what_duckdb_writes_is_noticed(work, ask_duckdb):
     assert read(work.ledger, work.store, again).equals(A)
     found = ask_duckdb(work.ledger.url, *(f"select count(*) as c from {lake(n)}" for n in (1, 2, again.figures["snapshot"])))
     assert [t["c"][0].as_py() for t in found] == [3, 2, 2]
+
+
+def test_a_reader_that_began_before_the_first_table_was_made_sees_none(lake):
+    import pyarrow as pa
+
+    from raypipe.data.lake import catalog
+
+    other = lake.other()
+    with lake.ledger.reading() as before:
+        before.exec_driver_sql("select count(*) from raypipe_runs")
+        other.overwrite(pa.table({"n": [1]}))
+        with lake.ledger.reading() as after:
+            assert catalog.exists(after)
+        assert not catalog.exists(before)
+    other.close()
