@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from raypipe.cli.main import main
 from raypipe.core.ledger import Ledger
+from raypipe.core.schema import VERSION
 from raypipe.pipeline.plan import open_scene
 
 
@@ -73,7 +74,7 @@ def test_a_copy_is_the_ledger(churn: Path, own_url: str, capsys: pytest.CaptureF
     [
         (lambda lines: lines[:-1], "cut short"),
         (lambda lines: [*lines[:4], lines[4].replace("churn", "churm"), *lines[5:]], "was changed"),
-        (lambda lines: [lines[0].replace('"raypipe ledger":2', '"raypipe ledger":9'), *lines[1:]], "of version 9"),
+        (lambda lines: [lines[0].replace(f'"raypipe ledger":{VERSION}', '"raypipe ledger":99'), *lines[1:]], "of version 99"),
         (lambda lines: ["no ledger\n"], "no JSON object"),
         (lambda lines: [], "cut short"),
     ],
@@ -88,5 +89,5 @@ def test_a_file_that_is_no_whole_ledger(churn: Path, capsys: pytest.CaptureFixtu
 
 
 def test_up_to_date(churn: Path, capsys: pytest.CaptureFixture[str]):
-    assert "is of version 2 already" in said(capsys, "migrate")
+    assert f"is of version {VERSION} already" in said(capsys, "migrate")
     assert "say what: check, export FILE, import FILE or migrate" in said(capsys, code=2)
