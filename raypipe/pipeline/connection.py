@@ -64,7 +64,6 @@ class Connection:
         finally:
             self._settled.set()
 
-
     def _watch(self) -> None:
         """Until the run is over. Ray does not always hear that a call to a silent node will not come back: then a step waits for ever."""
         known = {node for node, (_, lost) in nodes().items() if lost}
