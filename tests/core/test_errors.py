@@ -7,7 +7,7 @@ import pytest
 from raypipe.core import errors
 from raypipe.core.errors import ConfigError, Problem, RaypipeError, nearest
 
-CODES = {"LeaseHeld": 75, "Fenced": 75, "LedgerError": 2, "ConfigError": 2, "Interrupted": 130}
+CODES = {"LeaseHeld": 75, "Fenced": 75, "LedgerError": 2, "LedgerLost": 2, "ConfigError": 2, "Interrupted": 130}
 
 
 @pytest.mark.parametrize("name", [name for name, kind in vars(errors).items() if isinstance(kind, type) and issubclass(kind, RaypipeError)])
