@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
 import uuid
@@ -41,11 +42,12 @@ def main() -> int:
     call(raypipe("run", "-cd", "conf", "-cn", "flights"), "raypipe run -cd conf -cn flights")
     port = free_port()
     print(f"\n$ raypipe serve flights --port {port} &", flush=True)
-    server = subprocess.Popen(raypipe("serve", "flights", "--port", str(port)), cwd=HERE, env=environment())
+    server = Server(raypipe("serve", "flights", "--port", str(port)))
     try:
-        ask(server, f"http://127.0.0.1:{port}")
+        server.wait_until_ready()
+        ask(f"http://127.0.0.1:{port}")
     finally:
-        stop(server)
+        server.stop()
     if left := left_behind():
         print(f"left behind: {left}", file=sys.stderr)
         return 1
@@ -69,38 +71,50 @@ def call(command: list[str], shown: str) -> None:
         raise SystemExit(code)
 
 
-def ask(server: subprocess.Popen[bytes], url: str) -> None:
-    """Sends one flight once the endpoint is ready, and prints what it answers."""
-    wait_until_ready(server, url)
+class Server:
+    """`raypipe serve` in the background, its lines shown as they come."""
+
+    def __init__(self, command: list[str]):
+        self._process = subprocess.Popen(command, cwd=HERE, env=environment(), stdout=subprocess.PIPE, text=True)
+        self._serves = threading.Event()
+        self._shows = threading.Thread(target=self._show, daemon=True)
+        self._shows.start()
+
+    def wait_until_ready(self) -> None:
+        """Until it says that it serves."""
+        deadline = time.monotonic() + START_S
+        while not self._serves.wait(0.2):
+            if self._process.poll() is not None:
+                raise SystemExit(f"raypipe serve ended with {self._process.returncode}")
+            if time.monotonic() > deadline:
+                raise SystemExit(f"raypipe serve has served nothing for {START_S} s")
+
+    def stop(self) -> None:
+        print("\n$ kill %1", flush=True)
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            raise SystemExit(f"raypipe serve did not stop within {STOP_S} s") from None
+        self._shows.join(STOP_S)
+
+    def _show(self) -> None:
+        assert self._process.stdout
+        for line in self._process.stdout:
+            print(line, end="", flush=True)
+            if line.startswith("serving "):
+                self._serves.set()
+
+
+def ask(url: str) -> None:
+    """Sends one flight, and prints what is answered."""
     path = "/v1/models/flights:predict"
     body = json.dumps({"instances": [FLIGHT]})
     print(f"\n$ curl {url}{path} -H 'content-type: application/json' -d {shlex.quote(body)}", flush=True)
     request = urllib.request.Request(f"{url}{path}", body.encode(), {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=30) as response:
         print(json.dumps(json.load(response), indent=2), flush=True)
-
-
-def wait_until_ready(server: subprocess.Popen[bytes], url: str) -> None:
-    deadline = time.monotonic() + START_S
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            raise SystemExit(f"raypipe serve ended with {server.returncode}")
-        try:
-            urllib.request.urlopen(f"{url}/readyz", timeout=5).close()
-            return
-        except OSError:
-            time.sleep(0.2)
-    raise SystemExit(f"no endpoint at {url} within {START_S} s")
-
-
-def stop(server: subprocess.Popen[bytes]) -> None:
-    print("\n$ kill %1", flush=True)
-    server.send_signal(signal.SIGTERM)
-    try:
-        server.wait(STOP_S)
-    except subprocess.TimeoutExpired:
-        server.kill()
-        raise SystemExit(f"raypipe serve did not stop within {STOP_S} s") from None
 
 
 def left_behind() -> list[str]:
