@@ -8,6 +8,8 @@ from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from typing import Any
 
+from raypipe.core.errors import ClusterError
+
 _options: ContextVar[Mapping[str, Any]] = ContextVar("raypipe_placement")
 
 
@@ -42,3 +44,19 @@ def cluster_resources() -> dict[str, float]:
     if _there[0] != where or now - _there[1] > STANDS_S:
         _there = where, now, ray.cluster_resources()
     return dict(_there[2])
+
+
+TRIES = 2
+"""Times that work is begun whose worker process ends."""
+ENDED = f"the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"
+
+
+def num_at_once(shares: Mapping[str, float], most: int | None = None) -> int:
+    """How many tasks run at once that each take these shares of the cluster, and `most` of them. ClusterError where not one does: Ray would
+    wait for ever."""
+    there = cluster_resources()
+    for name, share in shares.items():
+        if share > there.get(name, 0):
+            raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there.get(name, 0):g} in all")
+    room = [int(there[name] / share) for name, share in shares.items() if share]
+    return min([most, *room] if most else room, default=1)

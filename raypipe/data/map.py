@@ -7,16 +7,16 @@ import os
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
 
 from raypipe.core import meter, output
-from raypipe.core.errors import ClusterError, DataError, RaypipeError
+from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.frame import trace, users_frame
 from raypipe.core.meter import Cost
-from raypipe.core.placement import cluster_resources, ray_options
+from raypipe.core.placement import ENDED, TRIES, num_at_once, ray_options
 from raypipe.core.transient import is_transient
 
 T = TypeVar("T")
@@ -27,7 +27,6 @@ TASK_BYTES = 8 << 20
 COMPUTED_BYTES = 64 << 20
 """The same where tasks compute all the time, as a table's own passes do: beside the work on them, files of 28 MB cost 27 ms of CPU each
 where each has a task, most of it Ray Data's."""
-TRIES = 2
 HEARS_S = 0.5
 """How long the driver waits for a task before it listens to whether it is to end."""
 CANCEL_S = 3.0
@@ -144,7 +143,7 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
 
     task_bytes = COMPUTED_BYTES if on.computes else TASK_BYTES
     on = _on_cores(on, len(ray.nodes()))
-    most = _most(on, ray.cluster_resources())
+    most = _most(on)
     pieces = _pieces(items, max(1, most), task_bytes)
 
     class Staying:
@@ -184,7 +183,7 @@ def _by_one_task(attempt: _Attempt, items: Sequence[Any], on: Workers) -> _Done:
     import ray
     import ray.exceptions
 
-    _most(on, cluster_resources())
+    _most(on)
     options = {**_share(on), "max_retries": TRIES, **ray_options()}
     running = _task().options(**options).remote(attempt, _Piece(0, list(items)), on.num_gpus)
     try:
@@ -256,15 +255,9 @@ def _on_cores(on: Workers, num_nodes: int) -> Workers:
     return replace(on, computes=False, concurrency=on.concurrency or bound)
 
 
-def _most(on: Workers, resources: Mapping[str, float]) -> int:
-    """How many tasks of that share run at once. ClusterError where not one does: Ray would wait for ever."""
-    room = [on.concurrency] if on.concurrency else []
-    for name, share in (("CPU", on.num_cpus), ("GPU", on.num_gpus)):
-        there = resources.get(name, 0)
-        if share and there < share:
-            raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there:g} in all")
-        room += [int(there / share)] if share else []
-    return min(room, default=1)
+def _most(on: Workers) -> int:
+    """How many tasks of that share run at once. ClusterError where not one does."""
+    return num_at_once({"CPU": on.num_cpus, "GPU": on.num_gpus}, on.concurrency)
 
 
 def _share(on: Workers) -> dict[str, Any]:
@@ -282,7 +275,7 @@ def _lost_worker(items: Sequence[Any]) -> _Outcome | None:
 
 def _lost(items: Sequence[Any], which: str = "") -> DataError:
     names = _name(items[0]) if len(items) == 1 else f"{which}{_name(items[0])} to {_name(items[-1])}"
-    return DataError(f"{names}: the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library")
+    return DataError(f"{names}: {ENDED}")
 
 
 def _pieces(items: Sequence[Any], num_cpus: int, task_bytes: int = TASK_BYTES) -> list[_Piece]:

@@ -15,6 +15,7 @@ import pyarrow.compute
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
+from raypipe.core.wording import first_line
 from raypipe.data.types import type_name, value_type
 
 FIELD_ID = b"PARQUET:field_id"
@@ -140,7 +141,7 @@ def constant(value: Any, type_: pa.DataType) -> str:
     try:
         scalar = _scalar(value, plain)
     except (pa.ArrowException, TypeError, ValueError, OverflowError) as error:
-        raise DataError(f"the default {value!r} is no {type_name(plain)}: {str(error).splitlines()[0]}") from error
+        raise DataError(f"the default {value!r} is no {type_name(plain)}: {first_line(error)}") from error
     return _text(scalar)
 
 

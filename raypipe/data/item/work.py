@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from raypipe.core import items as ledger_items
 from raypipe.core import meter, output
-from raypipe.core.errors import ClusterError
 from raypipe.core.items import Item as Kept
-from raypipe.core.placement import ray_options
+from raypipe.core.placement import ENDED, TRIES, num_at_once, ray_options
 from raypipe.data.item.chunk import Done, Failure, Mapped
 from raypipe.data.item.item import Item
 
@@ -21,8 +20,6 @@ if TYPE_CHECKING:
 
 CHUNKS_PER_TASK = 4
 """So many chunks for each task that runs at once: all end at about the same time."""
-TRIES = 2
-"""Of an item whose worker process ends."""
 LOOK_S = 0.2
 """Between two looks whether the step is to end."""
 TELL_S = 10.0
@@ -55,7 +52,7 @@ def run_items(work: Work, mapped: Mapped, items: Sequence[Item], share: Share) -
     """Each of them, recorded in the ledger as it is done. What one fails with is part of the outcome; what is no item's fault is raised."""
     outcome, told_at = Outcome(), time.monotonic()
     with_ray = not work.inline and bool(items)
-    for done in _away(work, mapped, items, share) if with_ray else _here(work, mapped, items):
+    for done in _away(work, mapped, items, share) if with_ray else mapped.here(list(items)):
         if done.kept:
             kept = done.kept
             work.keep(lambda connection, kept=kept: ledger_items.keep(connection, work.project, work.fingerprint, work.run, kept))
@@ -69,10 +66,6 @@ def run_items(work: Work, mapped: Mapped, items: Sequence[Item], share: Share) -
             work.report(f"{outcome.num_done:,} of {len(items):,} items")
     outcome.failures.sort(key=lambda failure: failure.item.number)
     return outcome
-
-
-def _here(work: Work, mapped: Mapped, items: Sequence[Item]) -> Iterator[Done]:
-    return mapped.here(list(items))
 
 
 @dataclass(frozen=True)
@@ -90,7 +83,7 @@ def _away(work: Work, mapped: Mapped, items: Sequence[Item], share: Share) -> It
     import ray
 
     options = ray_options()
-    width = share.concurrency or _room(options)
+    width = share.concurrency or num_at_once(_shares(options))
     run = ray.remote(num_returns="streaming", max_retries=0, **{"num_cpus": 1, **options})(_run)
     body = ray.put(mapped)
     waiting, running = deque(_chunks(items, share.chunk_items, width)), {}
@@ -141,8 +134,7 @@ def _lost(chunk: _Chunk, waiting: deque[_Chunk], error: Exception) -> Iterator[D
     elif chunk.items and chunk.num_tries + 1 < TRIES:
         waiting.append(_Chunk(chunk.items, chunk.num_tries + 1))
     elif chunk.items:
-        what = f"the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"
-        yield Done(failures=[Failure(chunk.items[0], what, transient=True, trace=str(error))])
+        yield Done(failures=[Failure(chunk.items[0], ENDED, transient=True, trace=str(error))])
 
 
 def _chunks(items: Sequence[Item], chunk_items: int | None, width: int) -> Iterator[_Chunk]:
@@ -150,14 +142,7 @@ def _chunks(items: Sequence[Item], chunk_items: int | None, width: int) -> Itera
     return (_Chunk(list(items[start : start + size])) for start in range(0, len(items), size))
 
 
-def _room(options: dict[str, Any]) -> int:
-    """How many tasks run at once. ClusterError where not one does: Ray would wait for ever."""
-    import ray
-
-    there = ray.cluster_resources()
-    shares = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
-    shares |= options.get("resources", {})
-    for name, share in shares.items():
-        if share > there.get(name, 0):
-            raise ClusterError(f"a task of this step asks for {share:g} {name}, and the cluster has {there.get(name, 0):g} in all")
-    return max(1, min((int(there[name] / share) for name, share in shares.items() if share), default=1))
+def _shares(options: Mapping[str, Any]) -> dict[str, float]:
+    """What a task takes of the cluster, by Ray's names."""
+    own = {"CPU": options.get("num_cpus", 1), "GPU": options.get("num_gpus", 0), "memory": options.get("memory", 0)}
+    return own | options.get("resources", {})

@@ -11,6 +11,7 @@ from sqlalchemy import Connection, select
 
 from raypipe.core import schema
 from raypipe.core.errors import StoreError
+from raypipe.core.wording import first_line
 from raypipe.data.lake import catalog
 from raypipe.data.lake.catalog import lake
 
@@ -124,5 +125,5 @@ def _flaw(store: Store, path: str, file: _Wanted, read_bytes: bool) -> str:
     except FileNotFoundError:
         return "is not in the store"
     except (OSError, StoreError) as error:
-        return f"cannot be read: {str(error).splitlines()[0]}"
+        return f"cannot be read: {first_line(error)}"
     return "" if digest.hexdigest() == file.sha256 else "has other bytes than were written"
