@@ -1,13 +1,18 @@
-"""The one executor: a kernel mapped over descriptors (fragments, files) by Ray Data, in one task of Ray's, or in a plain loop."""
+"""The one executor: a kernel mapped over descriptors (fragments, files) by tasks of Ray's, by Ray Data's actors, or in a plain loop.
+
+Rows never pass through it: a task gets descriptors, reads and writes files by itself, and hands back descriptors. What Ray Data does for
+rows between stages (blocks, backpressure, a plan) has nothing to do here, and costs: see benchmarks/data.py and ARCHITECTURE.md.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import time
 import traceback
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any, TypeVar, cast
@@ -23,10 +28,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 TASK_BYTES = 8 << 20
-"""Small items share a task up to this many bytes: one costs Ray Data 16 ms of the driver's CPU, and a fragment of 10 kB 1 ms."""
-COMPUTED_BYTES = 64 << 20
-"""The same where tasks compute all the time, as a table's own passes do: beside the work on them, files of 28 MB cost 27 ms of CPU each
-where each has a task, most of it Ray Data's."""
+"""Small items share a task up to this many bytes: one costs 2.4 ms of the driver's CPU, and a fragment of 10 kB 0.05."""
 HEARS_S = 0.5
 """How long the driver waits for a task before it listens to whether it is to end."""
 CANCEL_S = 3.0
@@ -46,9 +48,8 @@ class Workers:
     stay: bool = False
     """Processes that stay for the whole work (actors), each with a kernel of its own: for one that is costly to build."""
     computes: bool = False
-    """Whether a task computes all the time: then hardly more run than the machine has cores, where Ray is told of more (`Local` tells of
-    four at least). Of 20 files on two cores, two at once took 6.7 s, three 4.7, four 6.5: Ray Data takes 0.1 s from the end of a task to
-    the start of the next one, and four took 10 % more CPU time than three."""
+    """Whether a task computes all the time: then no more run than the machine has cores, where Ray is told of more (`Local` tells of four
+    at least). Of 20 files on two cores two at once took 4.0 s and 6.1 CPU-s, three 4.4 and 7.3."""
 
 
 COMPUTING = Workers(computes=True)
@@ -63,12 +64,11 @@ def map_fragments(kernel: Callable[[T], R], items: Sequence[T], *, inline: bool,
     piece = _Attempt(kernel)
     if inline or not items:
         return [_value(outcome) for item in items for outcome in piece([item])]
-    if len(items) == 1 and not on.stay:
-        return [_value(outcome) for outcome in _by_one_task(piece, items, on).outcomes]
     results: list[Any] = [None] * len(items)
-    for done in _by_ray(piece, items, on):
-        for index, outcome in enumerate(done.outcomes, done.first):
-            results[index] = _value(outcome)
+    with contextlib.closing((_by_actors if on.stay else _by_tasks)(piece, items, on)) as finished:
+        for done in finished:
+            for index, outcome in enumerate(done.outcomes, done.first):
+                results[index] = _value(outcome)
     return results
 
 
@@ -136,37 +136,63 @@ def _told(error: Exception) -> str:
     return f"{last.name} raised {what}\n  {last.filename}, line {last.lineno}: {last.line}"
 
 
-def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_Done]:
+def _by_tasks(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Generator[_Done]:
+    """As many at once as there is room for, and the next one where one ends.
+
+    On several nodes as many again wait: what is told of them is how an autoscaler hears that there is more to do.
+    """
     import ray
+
+    num_nodes = len(ray.nodes())
+    on = _on_cores(on, num_nodes)
+    most = max(1, _most(on))
+    pieces = _pieces(items, most)
+    kernel: Any = ray.put(attempt) if len(pieces) > 1 else attempt
+    task = _task().options(**{**_share(on), "max_retries": TRIES, **ray_options()})
+    begun = (task.remote(kernel, piece, on.num_gpus) for piece in pieces)
+    running = list(itertools.islice(begun, most if num_nodes == 1 or on.concurrency else 2 * most))
+    try:
+        while running:
+            # A pause in which Python's own code runs: what is raised in this thread from another one is heard there alone.
+            ready, running = ray.wait(running, timeout=HEARS_S)
+            running += itertools.islice(begun, len(ready))
+            for done in ray.get(ready):
+                _told_of(done, items)
+                yield done
+    finally:
+        for left in running:
+            ray.cancel(left, force=True)
+        if running:
+            ray.wait(running, num_returns=len(running), timeout=CANCEL_S, fetch_local=False)
+
+
+@lru_cache(maxsize=1)
+def _task() -> Any:
+    import ray
+
+    return ray.remote(_done)
+
+
+def _by_actors(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Generator[_Done]:
+    """Ray Data's pool of actors, which grows with the work."""
     import ray.data
     import ray.exceptions
 
-    task_bytes = COMPUTED_BYTES if on.computes else TASK_BYTES
-    on = _on_cores(on, len(ray.nodes()))
-    most = _most(on)
-    pieces = _pieces(items, max(1, most), task_bytes)
+    most = max(1, _most(on))
+    pieces = _pieces(items, most)
 
     class Staying:
         def __call__(self, row: dict[str, _Piece]) -> dict[str, _Done]:
-            return work(row)
-
-    def work(row: dict[str, _Piece]) -> dict[str, _Done]:
-        return {"item": _done(attempt, row["item"], on.num_gpus)}
+            return {"item": _done(attempt, row["item"], on.num_gpus)}
 
     # A block a task: more rows in one would run one after another.
     dataset = ray.data.from_items(pieces, override_num_blocks=len(pieces))
-    if on.stay:
-        pool = ray.data.ActorPoolStrategy(min_size=1, max_size=max(1, min(most, len(pieces))))
-        # By itself Ray Data starts an actor that dies anew for ever, and these arguments, deprecated in 2.60, are all there is against it.
-        tries = {"max_restarts": TRIES - 1, "max_task_retries": TRIES - 1}
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", DeprecationWarning)
-            dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
-    elif on != Workers():
-        at_once = on.concurrency and min(on.concurrency, len(pieces))  # Ray Data warns of more than there are
-        dataset = dataset.map(work, compute=ray.data.TaskPoolStrategy(at_once), **{**_share(on), **ray_options()})
-    else:
-        dataset = dataset.map(work, **ray_options())
+    pool = ray.data.ActorPoolStrategy(min_size=1, max_size=min(most, len(pieces)))
+    # By itself Ray Data starts an actor that dies anew for ever, and these arguments, deprecated in 2.60, are all there is against it.
+    tries = {"max_restarts": TRIES - 1, "max_task_retries": TRIES - 1}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        dataset = dataset.map(cast(Any, Staying), compute=pool, **{**_share(on), **tries, **ray_options()})
     missing = {piece.first: piece for piece in pieces}
     try:
         with _ended(dataset):
@@ -176,35 +202,6 @@ def _by_ray(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Iterator[_D
                 yield row["item"]
     except ray.exceptions.RayActorError as error:
         raise _lost([item for piece in missing.values() for item in piece.items], "one of ") from error
-
-
-def _by_one_task(attempt: _Attempt, items: Sequence[Any], on: Workers) -> _Done:
-    """One piece needs no plan of Ray Data's, which costs 60 ms of the driver's CPU."""
-    import ray
-    import ray.exceptions
-
-    _most(on)
-    options = {**_share(on), "max_retries": TRIES, **ray_options()}
-    running = _task().options(**options).remote(attempt, _Piece(0, list(items)), on.num_gpus)
-    try:
-        while True:
-            # A pause in which Python's own code runs: what is raised in this thread from another one is heard there alone.
-            with contextlib.suppress(ray.exceptions.GetTimeoutError):
-                done: Any = ray.get(running, timeout=HEARS_S)
-                break
-    except BaseException:
-        ray.cancel(running, force=True)
-        ray.wait([running], timeout=CANCEL_S, fetch_local=False)
-        raise
-    _told_of(done, items)
-    return done
-
-
-@lru_cache(maxsize=1)
-def _task() -> Any:
-    import ray
-
-    return ray.remote(_done)
 
 
 def _done(attempt: _Attempt, piece: _Piece, num_gpus: float) -> _Done:
@@ -251,7 +248,7 @@ def _ended(dataset: Any) -> Iterator[None]:
 def _on_cores(on: Workers, num_nodes: int) -> Workers:
     if not on.computes:
         return on
-    bound = int((os.cpu_count() or 1) / (on.num_cpus or 1)) + 1 if num_nodes == 1 else None
+    bound = max(1, int((os.cpu_count() or 1) / (on.num_cpus or 1))) if num_nodes == 1 else None
     return replace(on, computes=False, concurrency=on.concurrency or bound)
 
 
@@ -278,14 +275,14 @@ def _lost(items: Sequence[Any], which: str = "") -> DataError:
     return DataError(f"{names}: {ENDED}")
 
 
-def _pieces(items: Sequence[Any], num_cpus: int, task_bytes: int = TASK_BYTES) -> list[_Piece]:
+def _pieces(items: Sequence[Any], num_cpus: int) -> list[_Piece]:
     """Runs of neighbours of at most so many bytes, and of so few items that every CPU gets several pieces."""
     longest = max(1, len(items) // (TASKS_PER_CPU * num_cpus))
     pieces: list[_Piece] = []
     filled = 0
     for index, item in enumerate(items):
-        size = getattr(item, "size", task_bytes)
-        if not pieces or len(pieces[-1].items) >= longest or filled + size > task_bytes:
+        size = getattr(item, "size", TASK_BYTES)
+        if not pieces or len(pieces[-1].items) >= longest or filled + size > TASK_BYTES:
             pieces.append(_Piece(index, []))
             filled = 0
         pieces[-1].items.append(item)

@@ -1,4 +1,4 @@
-"""Predict: a model's answer to every row of a table, by Ray Data."""
+"""Predict: a model's answer to every row of a table."""
 
 from __future__ import annotations
 
