@@ -78,7 +78,8 @@ class MapBatches:
         from raypipe.data.table import TableSchema
 
         schema = TableSchema.from_json(table.schema)
-        on = Workers(self.num_cpus, self.num_gpus, self.concurrency, stay=self._code.shape is not None and self._code.shape.kind == "class")
+        stay = self._code.shape is not None and self._code.shape.kind == "class"
+        on = Workers(self.num_cpus, self.num_gpus, self.concurrency, stay, waits=True)  # for all that is known of the function
         new = increment(work, table)
         if str(new):
             work.report(str(new))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import pytest
 
 from raypipe.core.errors import DataError, Interrupted, StoreError
-from raypipe.data.map import _pieces, map_fragments
+from raypipe.data.map import Workers, _pieces, map_fragments
 from raypipe.pipeline.interrupt import Interrupt
 
 
@@ -86,12 +86,23 @@ def test_an_error_ends_the_job_early(ray_cluster, tmp_path):
     assert len(list(tmp_path.iterdir())) < 40
 
 
-def test_work_is_spread_over_processes(ray_cluster):
+def test_work_that_waits_is_spread_over_all_that_the_cluster_is_told_of(ray_cluster):
     def kernel(item):
         time.sleep(0.2)
         return os.getpid()
 
-    assert len(set(map_fragments(kernel, ITEMS, inline=False))) >= 3
+    assert len(set(map_fragments(kernel, ITEMS, inline=False, on=Workers(waits=True)))) >= 3
+
+
+def test_work_that_computes_is_spread_over_the_cores(ray_cluster):
+    def kernel(item):
+        began = time.monotonic()
+        time.sleep(0.2)
+        return began, time.monotonic()
+
+    times = map_fragments(kernel, ITEMS, inline=False)
+    at_once = [sum(begun <= began < ended for begun, ended in times) for began, _ in times]
+    assert 1 <= max(at_once) <= (os.cpu_count() or 1)
 
 
 def test_a_worker_that_dies_is_said(ray_cluster):

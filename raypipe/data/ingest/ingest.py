@@ -30,7 +30,7 @@ from raypipe.data.lake.evolve import NewColumns, grown
 from raypipe.data.lake.partition import Layout
 from raypipe.data.lake.strike import Struck
 from raypipe.data.lake.target import Target, target
-from raypipe.data.map import map_fragments
+from raypipe.data.map import Workers, map_fragments
 from raypipe.data.reconcile import reconciled
 from raypipe.data.source.files import FilePiece
 from raypipe.data.source.piece import Bad, Batch, Limit, New, Piece, Source
@@ -97,7 +97,8 @@ def take(work: Work, order: Order) -> Intaken:
     keeps_bad = order.policy.on_bad == "quarantine"
     kernel = Intake(work.store, work.path, order.source, to, order.contract, work.sample, keeps_bad, beside, others)
     numbered = [Numbered(n, piece) for n, piece in enumerate([*fresh, *again])]
-    taken = map_fragments(kernel, numbered, inline=work.inline)
+    on = Workers(waits=not all(isinstance(piece, FilePiece) and piece.is_local for piece in [*fresh, *again]))
+    taken = map_fragments(kernel, numbered, inline=work.inline, on=on)
     batch = _Batch(work, order, key, base, to, beside, others, taken, [piece.name for piece in again])
     return batch.made(_settled(order.source, new, taken))
 

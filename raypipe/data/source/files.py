@@ -59,6 +59,10 @@ class FilePiece:
     def size(self) -> int:
         return self.file.size
 
+    @property
+    def is_local(self) -> bool:
+        return not is_url(self.where)
+
 
 class FileSource(Protocol):
     """A source of files: its `new` and `batches` are `new_files` and `read_file`. It may have `partitions`, columns that folders state."""

@@ -15,7 +15,7 @@ from raypipe.data.contract.judgement import New, Stays, judged
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.function.fault import placed
 from raypipe.data.increment import Increment, Whole
-from raypipe.data.map import COMPUTING, map_fragments
+from raypipe.data.map import map_fragments
 from raypipe.data.rows import Item, Written, gather
 from raypipe.data.split import columns, mask
 from raypipe.data.transform.kernel import Apply, Done, spans
@@ -75,7 +75,7 @@ def reached(parts: Sequence[Fragment], *conditions: Where | None) -> list[Fragme
 def learn(work: Work, kernel: Training | Any, parts: Sequence[Fragment]) -> list[Json]:
     """The states of a stage, in the order of the fragments."""
     work.alive()
-    return [state for states in map_fragments(kernel, parts, inline=work.inline, on=COMPUTING) for state in states]
+    return [state for states in map_fragments(kernel, parts, inline=work.inline) for state in states]
 
 
 def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
@@ -85,7 +85,7 @@ def transform(work: Work, kernel: Apply, new: Increment) -> Transformed:
 
     def compute(parts: list[Fragment]) -> Written:
         items = [Item(number, fragment) for number, fragment in enumerate(parts)]
-        done.extend(map_fragments(kernel, items, inline=work.inline, on=COMPUTING))
+        done.extend(map_fragments(kernel, items, inline=work.inline))
         return gather([(d.fragment, d.schema, d.note | ({"beside": [f.sha256 for f in d.breaches]} if d.breaches else {})) for d in done])
 
     return Transformed(new.whole(compute), [f for d in done for f in d.breaches], [d.refused for d in done if d.refused])
