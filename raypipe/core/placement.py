@@ -46,6 +46,11 @@ def cluster_resources() -> dict[str, float]:
     return dict(_there[2])
 
 
+def num_nodes() -> int:
+    """Machines of the cluster that live."""
+    return sum(name.startswith("node:") and name != "node:__internal_head__" for name in cluster_resources())
+
+
 TRIES = 2
 """Times that work is begun whose worker process ends."""
 ENDED = f"the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import sys
 import time
 import traceback
 import warnings
@@ -21,7 +22,7 @@ from raypipe.core import meter, output
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.frame import trace, users_frame
 from raypipe.core.meter import Cost
-from raypipe.core.placement import ENDED, TRIES, num_at_once, ray_options
+from raypipe.core.placement import ENDED, TRIES, num_at_once, num_nodes, ray_options
 from raypipe.core.transient import is_transient
 
 T = TypeVar("T")
@@ -135,25 +136,21 @@ def _told(error: Exception) -> str:
 
 
 def _by_tasks(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Generator[_Done]:
-    """As many at once as there is room for, and the next one where one ends.
-
-    On several nodes as many again wait: what is told of them is how an autoscaler hears that there is more to do.
-    """
+    """As many at once as there is room for, and the next one where one ends."""
     import ray
 
-    num_nodes = len(ray.nodes())
-    on = _on_cores(on, num_nodes)
-    most = max(1, _most(on))
-    pieces = _pieces(items, most)
+    pieces = _pieces(items, _at_once(on))
     kernel: Any = ray.put(attempt) if len(pieces) > 1 else attempt
     task = _task().options(**{**_share(on), "max_retries": TRIES, **ray_options()})
     begun = (task.remote(kernel, piece, on.num_gpus) for piece in pieces)
-    running = list(itertools.islice(begun, most if num_nodes == 1 or on.concurrency else 2 * most))
+    running: list[Any] = []
     try:
-        while running:
+        while True:
+            running += itertools.islice(begun, max(0, _room(on) - len(running)))
+            if not running:
+                break
             # A pause in which Python's own code runs: what is raised in this thread from another one is heard there alone.
             ready, running = ray.wait(running, timeout=HEARS_S)
-            running += itertools.islice(begun, len(ready))
             for done in ray.get(ready):
                 _told_of(done, items)
                 yield done
@@ -176,7 +173,7 @@ def _by_actors(attempt: _Attempt, items: Sequence[Any], on: Workers) -> Generato
     import ray.data
     import ray.exceptions
 
-    most = max(1, _most(on))
+    most = _at_once(on)
     pieces = _pieces(items, most)
 
     class Staying:
@@ -243,16 +240,28 @@ def _ended(dataset: Any) -> Iterator[None]:
             del executor.shutdown  # it holds the executor, and so the results
 
 
-def _on_cores(on: Workers, num_nodes: int) -> Workers:
-    if on.waits:
-        return on
-    bound = max(1, int((os.cpu_count() or 1) / (on.num_cpus or 1))) if num_nodes == 1 else None
-    return replace(on, concurrency=on.concurrency or bound)
+def _at_once(on: Workers) -> int:
+    """How many tasks run at once. ClusterError where not one does."""
+    return _there(on) if on.waits or on.concurrency else min(_there(on), _cores(on))
 
 
-def _most(on: Workers) -> int:
-    """How many tasks of that share run at once. ClusterError where not one does."""
-    return num_at_once({"CPU": on.num_cpus, "GPU": on.num_gpus}, on.concurrency)
+def _room(on: Workers) -> int:
+    """How many tasks are begun at once; asked anew for each, for a cluster may have grown.
+
+    Where the cluster is what bounds them as many again wait for a place: so an autoscaler hears that there is more to do, and the next one
+    begins without a word from here.
+    """
+    most = _at_once(on)
+    return most if on.concurrency or most < _there(on) else 2 * most
+
+
+def _there(on: Workers) -> int:
+    return max(1, num_at_once({"CPU": on.num_cpus, "GPU": on.num_gpus}, on.concurrency))
+
+
+def _cores(on: Workers) -> int:
+    """How many tasks one machine has cores for; on several nodes Ray knows better."""
+    return max(1, int((os.cpu_count() or 1) / (on.num_cpus or 1))) if num_nodes() == 1 else sys.maxsize
 
 
 def _share(on: Workers) -> dict[str, Any]:
