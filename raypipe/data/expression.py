@@ -16,6 +16,7 @@ import pyarrow as pa
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.wording import first_line
 from raypipe.data.nans import has_nans
+from raypipe.data.spread import MARK, spread
 from raypipe.data.types import type_name, value_type
 
 
@@ -73,14 +74,31 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
         raise DataError("\n".join(dict.fromkeys(missing)))
     pl = polars()
     reads = sorted({name for expression in expressions.values() for name in expression.columns})
-    frame: Any = pl.from_arrow(pa.table({name: _whole(table.column(name)) for name in reads}))
+    columns = {name: _whole(table.column(name)) for name in reads}
+    one_more = table.num_rows > 0 and any(MARK in _steady(expression.sql).meta.root_names() for expression in expressions.values())
+    frame = _marked(columns) if one_more else pl.from_arrow(pa.table(columns))
     made = {}
     for name, expression in expressions.items():
+        how = _steady(expression.sql) if one_more else parsed(expression.sql)
         try:
-            made[name] = _plain(frame.select(parsed(expression.sql).alias(name)).to_arrow().column(0)).slice(0, table.num_rows)
+            # with_columns: a value that is the same for every row is one value to Polars until it meets a column.
+            column = frame.with_columns(how.alias(name)).select(name).to_arrow().column(0)
         except pl.exceptions.PolarsError as error:
             raise DataError(f"'{expression.sql}' fails: {first_line(error)}") from None
+        made[name] = _plain(column.slice(0, table.num_rows))
     return made
+
+
+def _marked(columns: Mapping[str, pa.Array]) -> Any:
+    """The columns with one row more, their last one again, and `MARK`, which is false there."""
+    size = len(next(iter(columns.values())))
+    longer = {name: pa.concat_arrays([array, array.slice(size - 1)]) for name, array in columns.items()}
+    return polars().from_arrow(pa.table(longer | {MARK: pa.concat_arrays([pa.repeat(True, size), pa.repeat(False, 1)])}))
+
+
+@lru_cache(maxsize=1024)
+def _steady(sql: str) -> Any:
+    return spread(parsed(sql))
 
 
 def without_nans(column: pa.ChunkedArray) -> pa.ChunkedArray:

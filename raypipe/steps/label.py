@@ -20,7 +20,7 @@ class Label:
     It may read columns that are known only afterwards: a label is not known before, either.
     """
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     distributions: ClassVar[tuple[str, ...]] = ("polars",)
 
     column: str

@@ -23,7 +23,7 @@ class Derive:
     one engine for table and request, and a row alone gets the same bits as in a batch.
     """
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     distributions: ClassVar[tuple[str, ...]] = ("polars",)
 
     columns: dict[str, str]
