@@ -6,7 +6,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -72,28 +72,48 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
     missing = [line for expression in expressions.values() for line in expression.missing(table.column_names)]
     if missing:
         raise DataError("\n".join(dict.fromkeys(missing)))
-    pl = polars()
-    reads = sorted({name for expression in expressions.values() for name in expression.columns})
-    columns = {name: _whole(table.column(name)) for name in reads}
+    columns = {name: _whole(table.column(name)) for name in sorted({name for e in expressions.values() for name in e.columns})}
     one_more = table.num_rows > 0 and any(MARK in _steady(expression.sql).meta.root_names() for expression in expressions.values())
-    frame = _marked(columns) if one_more else pl.from_arrow(pa.table(columns))
-    made = {}
-    for name, expression in expressions.items():
-        how = _steady(expression.sql) if one_more else parsed(expression.sql)
-        try:
-            # with_columns: a value that is the same for every row is one value to Polars until it meets a column.
-            column = frame.with_columns(how.alias(name)).select(name).to_arrow().column(0)
-        except pl.exceptions.PolarsError as error:
-            raise DataError(f"'{expression.sql}' fails: {first_line(error)}") from None
-        made[name] = _plain(column.slice(0, table.num_rows))
+    frame = _frame(_marked(columns) if one_more else columns)
+    made = {name: _values(expression.sql, frame, one_more).slice(0, table.num_rows) for name, expression in expressions.items()}
+    for name, expression in expressions.items() if table.num_rows else ():
+        types = tuple((read, columns[read].type) for read in expression.columns)
+        if made[name].type != (expected := _type_by_types(expression.sql, types)):
+            # Polars puts a time and an integer into one column, of a type that hangs on the rows.
+            found = f"{type_name(made[name].type)} for these rows, and {type_name(expected)} by the types of its columns"
+            raise DataError(f"'{expression.sql}' is {found}: cast what it chooses between to one type")
     return made
 
 
-def _marked(columns: Mapping[str, pa.Array]) -> Any:
+def _values(sql: str, frame: Any, steady: bool) -> pa.ChunkedArray:
+    how = _steady(sql) if steady else parsed(sql)
+    # with_columns: what is the same for every row is one value to Polars until it meets a column.
+    return _plain(_told(sql, lambda: frame.with_columns(how.alias("value")).select("value").to_arrow()).column(0))
+
+
+@lru_cache(maxsize=1024)
+def _type_by_types(sql: str, types: tuple[tuple[str, pa.DataType], ...]) -> pa.DataType:
+    return _values(sql, _frame({name: pa.array([], type_) for name, type_ in types}), False).type
+
+
+def _frame(columns: Mapping[str, pa.Array]) -> Any:
+    return _told(", ".join(columns), lambda: polars().from_arrow(pa.table(dict(columns))))
+
+
+def _told(what: str, run: Callable[[], Any]) -> Any:
+    """What `run` returns. Where Polars cannot, be it that it panics, DataError with its words."""
+    pl = polars()
+    try:
+        return run()
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise DataError(f"'{what}' fails: {first_line(error)}") from None
+
+
+def _marked(columns: Mapping[str, pa.Array]) -> dict[str, pa.Array]:
     """The columns with one row more, their last one again, and `MARK`, which is false there."""
     size = len(next(iter(columns.values())))
     longer = {name: pa.concat_arrays([array, array.slice(size - 1)]) for name, array in columns.items()}
-    return polars().from_arrow(pa.table(longer | {MARK: pa.concat_arrays([pa.repeat(True, size), pa.repeat(False, 1)])}))
+    return longer | {MARK: pa.concat_arrays([pa.repeat(True, size), pa.repeat(False, 1)])}
 
 
 @lru_cache(maxsize=1024)

@@ -32,6 +32,10 @@ def type_name(type: pa.DataType) -> str:
         return f"list<{type_name(type.value_type)}>[{type.list_size}]"
     if pa.types.is_list(type) or pa.types.is_large_list(type):
         return f"{'large_' if pa.types.is_large_list(type) else ''}list<{type_name(type.value_type)}>"
+    if pa.types.is_struct(type):
+        return f"struct<{', '.join(f'{field.name}: {type_name(field.type)}' for field in type)}>"
+    if pa.types.is_map(type):
+        return f"map<{type_name(type.key_type)}, {type_name(type.item_type)}>"
     return _SHORT.get(str(type), str(type))
 
 
@@ -109,12 +113,37 @@ def _dictionary(values: str, indices: str, ordered: str | None) -> pa.DataType:
     return pa.dictionary(parse_type(indices), parse_type(values), ordered=bool(ordered))
 
 
+def _struct(inside: str) -> pa.DataType:
+    return pa.struct([(name.strip(), parse_type(type)) for name, _, type in (part.partition(": ") for part in _parts(inside))])
+
+
+def _map(inside: str) -> pa.DataType:
+    key, *values = _parts(inside)
+    return pa.map_(parse_type(key), parse_type(", ".join(values)))
+
+
+def _parts(inside: str) -> list[str]:
+    """What stands between commas that are in no brackets."""
+    parts, depth = [""], 0
+    for letter in inside:
+        depth += (letter in "<[(") - (letter in ">])")
+        if letter == "," and not depth:
+            parts.append("")
+        else:
+            parts[-1] += letter
+    return parts if inside.strip() else []
+
+
 _COMPOSED = {
     r"timestamp\[(s|ms|us|ns), ?tz=(.+)\]": pa.timestamp,
     r"list<(.+)>\[(\d+)\]": lambda item, size: pa.list_(parse_type(item), int(size)),
     r"list<(.+)>": lambda item: pa.list_(parse_type(item)),
     r"large_list<(.+)>": lambda item: pa.large_list(parse_type(item)),
     r"fixed_size_binary\[(\d+)\]": lambda size: pa.binary(int(size)),
+    r"struct<(.*)>": _struct,
+    r"map<(.+)>": _map,
+    r"decimal32\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal32(int(precision), int(scale)),
+    r"decimal64\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal64(int(precision), int(scale)),
     r"decimal128\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal128(int(precision), int(scale)),
     r"decimal256\((\d+), ?(-?\d+)\)": lambda precision, scale: pa.decimal256(int(precision), int(scale)),
     r"dictionary<(.+), (u?int\d+)(, ordered)?>": _dictionary,

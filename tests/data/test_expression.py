@@ -101,3 +101,23 @@ def test_polars_runs_on_one_thread_where_raypipe_imports_it():
     environment = {key: value for key, value in os.environ.items() if key != "POLARS_MAX_THREADS"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "1"
+
+
+@pytest.mark.parametrize(
+    ("sql", "column", "text"),
+    [
+        ("x + x", pa.array([1], pa.decimal256(50, 2)), "'x' fails: operator does not support primitive"),
+        ("x is null", pa.array([0], pa.timestamp("us", "+05:30")), "'x' fails: .*unable to parse time zone: '\\+05:30'"),
+        ("x is null", pa.array([(1, 2, 3)], pa.month_day_nano_interval()), "'x' fails: .*month_day_nano_interval"),
+    ],
+)
+def test_where_polars_panics_its_words_are_told(sql, column, text):
+    with pytest.raises(DataError, match=text):
+        Expression(sql).of(pa.table({"x": column}))
+
+
+def test_a_value_whose_type_hangs_on_the_rows_is_refused():
+    times = pa.table({"x": pa.array([0, None], pa.timestamp("us"))})
+    told = "is int64 for these rows, and timestamp\\[us\\] by the types of its columns: cast what it chooses between to one type"
+    with pytest.raises(DataError, match=told):
+        Expression("case when x is null then 0 else x end").of(times)

@@ -23,6 +23,8 @@ TYPES = [
     pa.timestamp("us"),
     pa.timestamp("ns", "America/New_York"),
     pa.duration("s"),
+    pa.decimal32(7, 2),
+    pa.decimal64(15, -3),
     pa.decimal128(10, 2),
     pa.binary(16),
     pa.list_(pa.float32()),
@@ -32,6 +34,10 @@ TYPES = [
     pa.dictionary(pa.int32(), pa.string()),
     pa.dictionary(pa.int8(), pa.int64(), ordered=True),
     pa.null(),
+    pa.struct([]),
+    pa.struct([("a", pa.int64()), ("p", pa.struct([("d", pa.decimal128(10, 2)), ("t", pa.timestamp("us", "UTC"))]))]),
+    pa.list_(pa.struct([("x", pa.list_(pa.float32(), 3)), ("k", pa.dictionary(pa.int32(), pa.string()))])),
+    pa.map_(pa.string(), pa.struct([("a", pa.int8()), ("b", pa.map_(pa.int64(), pa.bool_()))])),
 ]
 
 

@@ -26,13 +26,13 @@ def min_max(name: str, moments: Json, settings: Json) -> Json:
     """`x * scale + shift`: the least and largest value onto the range."""
     low, high = _span(name, moments)
     bottom, top = settings["feature_range"]
-    scale = (top - bottom) / ((high - low) or 1.0)
+    scale = _finite(name, high - low, (top - bottom) / ((high - low) or 1.0))
     return {"scale": scale, "shift": bottom - low * scale}
 
 
 def max_abs(name: str, moments: Json, settings: Json) -> Json:
-    low, high = _span(name, moments)
-    return {"scale": 1.0 / (max(abs(low), abs(high)) or 1.0), "shift": 0.0}
+    largest = max(map(abs, _span(name, moments)))
+    return {"scale": _finite(name, largest, 1.0 / (largest or 1.0)), "shift": 0.0}
 
 
 def quantile_curve(name: str, state: Json, settings: Json) -> Json:
@@ -64,8 +64,9 @@ def power(name: str, state: Json, settings: Json) -> Json:
         raise DataError(f"column '{name}' has values down to {values[0]:g}: box-cox takes positive ones only, yeo-johnson all")
     exponent = 1.0 if values[0] == values[-1] else _best_exponent(values, counts, settings["method"])
     made = np.array([power_of(v, exponent, settings["method"]) for v in values.tolist()])
-    mean = float(np.average(made, weights=counts))
-    deviation = math.sqrt(float(np.average(np.square(made - mean), weights=counts)))
+    with np.errstate(all="ignore"):
+        mean = float(np.average(made, weights=counts))
+        deviation = math.sqrt(float(np.average(np.square(made - mean), weights=counts)))
     if not math.isfinite(deviation):
         raise DataError(f"column '{name}' has values up to {values[-1]:g}: too large for a power transform")
     standardize = settings["standardize"]
@@ -137,6 +138,12 @@ def _powers(values: np.ndarray, shifted: np.ndarray, exponent: float, method: st
         return np.log(shifted) if exponent == 0.0 else np.expm1(exponent * np.log(shifted)) / exponent
 
     return power(exponent) if method == "box-cox" else np.where(values >= 0, power(exponent), -power(2.0 - exponent))
+
+
+def _finite(name: str, span: float, scale: float) -> float:
+    if not math.isfinite(scale):
+        raise DataError(f"column '{name}' has values within {span:g}: too near to each other to scale by")
+    return scale
 
 
 def _span(name: str, moments: Json) -> tuple[float, float]:

@@ -148,12 +148,19 @@ def require_type(schema: pa.Schema, columns: Sequence[str], accepts: Callable[[p
     """DataError with every column that is missing, or whose type is not accepted."""
     require(schema, columns)
     wrong = [
-        f"column '{name}' is {type_name(schema.field(name).type)}, expected {expected}"
+        f"column '{name}' is {type_name(schema.field(name).type)}, expected {expected}{_advice(name, schema.field(name).type, expected)}"
         for name in columns
         if not accepts(schema.field(name).type) and not pa.types.is_null(schema.field(name).type)
     ]
     if wrong:
         raise DataError("\n".join(wrong))
+
+
+def _advice(name: str, type: pa.DataType, expected: str) -> str:
+    """Whether a decimal is near enough to a double is for a person to say."""
+    if not pa.types.is_decimal(type) or "number" not in expected:
+        return ""
+    return f": put raypipe.Derive in front, with {name}: cast({name} as double)"
 
 
 def replace_types(schema: pa.Schema, types: Mapping[str, pa.DataType]) -> pa.Schema:

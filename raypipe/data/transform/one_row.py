@@ -159,7 +159,7 @@ def _is_plain_number(type: pa.DataType) -> bool:
 _EXACT = 2.0**53
 """Integers below this are doubles."""
 _CODES = {
-    pa.bool_(): "?",
+    pa.bool_(): "B",
     pa.int8(): "b",
     pa.int16(): "h",
     pa.int32(): "i",
@@ -171,7 +171,8 @@ _CODES = {
     pa.float32(): "f",
     pa.float64(): "d",
 }
-"""Types whose one value takes at most 8 bytes of a message, padded to 8, by the codes of `struct`."""
+"""Types whose one value takes at most 8 bytes of a message, padded to 8, by the codes of `struct`. A bool is no `?`, which takes None for
+false."""
 
 
 def _follow_arrays(link: Link, row: Row, made: Row, arrays: dict[str, Any], table: pa.Table) -> None:

@@ -97,6 +97,11 @@ CHAINS = {name: {"e": entry} for name, entry in ENTRIES.items()} | {
         "scale": Standardize(["ratio", "z"]),
         "again": Derive({"z": "z / ratio"}),
     },
+    "packed": {
+        "scale": Standardize(["x"]),
+        "bins": QuantileBins(["y"], 3),
+        "few": Select(["x", "y", "b", "n", "i"]),
+    },
     "several": {
         "bins": QuantileBins(["x"], 3),
         "hash": HashEncode(["x"], 3),

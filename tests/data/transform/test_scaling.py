@@ -1,6 +1,7 @@
 """Scaling: what is learnt, what becomes of missing values, what is refused, in the settings of any fitted transform too."""
 
 import math
+from decimal import Decimal
 
 import numpy as np
 import pyarrow as pa
@@ -9,6 +10,7 @@ import pytest
 from raypipe.core.errors import DataError
 from raypipe.data.transform.bounding import Clip, QuantileBins
 from raypipe.data.transform.chain import Chain
+from raypipe.data.transform.derive import Derive
 from raypipe.data.transform.encoding import Frequency, OneHot, Ordinal
 from raypipe.data.transform.imputing import Impute
 from raypipe.data.transform.scaling import RobustScale, Standardize
@@ -123,3 +125,12 @@ def test_quartiles_at_one_value_are_said():
     chain = learn(RobustScale(["x"]), column([5, 5, 5, 5, 9]))
     assert chain.notes() == ["e: column 'x' has both quartiles at one value: its scale is 1"]
     assert chain.apply(column([9]))["x"].to_pylist() == [4.0]
+
+
+def test_a_decimal_is_told_how_to_become_a_number():
+    rows = column([Decimal("1.5"), Decimal("2.5")], pa.decimal128(10, 2))
+    told = r"column 'x' is decimal128\(10, 2\), expected a number: put raypipe.Derive in front, with x: cast\(x as double\)"
+    with pytest.raises(DataError, match=told):
+        learn(Standardize(["x"]), rows)
+    chain = Chain({"double": Derive({"x": "cast(x as double)"}), "e": Standardize(["x"])}).fit(rows.schema, lambda stage: [stage(rows)])
+    assert chain.apply(rows)["x"].to_pylist() == [-1.0, 1.0]

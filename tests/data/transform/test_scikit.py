@@ -83,13 +83,15 @@ def test_what_it_learnt_is_plain_numbers():
             "has values down to -1: box-cox takes positive ones only",
         ),
         (ScikitLearn(["c"], "MinMaxScaler"), "column 'c' is string, expected a number"),
+        (ScikitLearn(["tiny"], "MinMaxScaler"), "column 'tiny' has values within 4.94066e-324: too near to each other to scale by"),
+        (ScikitLearn(["tiny"], "MaxAbsScaler"), "column 'tiny' has values within 4.94066e-324"),
         (ScikitLearn(["empty"], "MinMaxScaler"), "column 'empty' has no value in the training part"),
         (ScikitLearn(["empty"], "PowerTransformer"), "column 'empty' has no value"),
         (ScikitLearn(["empty"], "QuantileTransformer"), "column 'empty' has no value"),
     ],
 )
 def test_what_it_does_not_do_is_refused(entry, text):
-    rows = pa.table({"x": [-1.0, 2.0], "c": ["a", "b"], "empty": pa.array([None, math.nan], pa.float64())})
+    rows = pa.table({"x": [-1.0, 2.0], "c": ["a", "b"], "tiny": [0.0, 5e-324], "empty": pa.array([None, math.nan], pa.float64())})
     with pytest.raises(DataError) as error:
         learn(entry, rows)
     assert text in str(error.value)
