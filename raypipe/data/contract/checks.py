@@ -35,7 +35,7 @@ def broken(rule: str, limit: Any, values: pa.ChunkedArray) -> np.ndarray:
     """int64, ascending. A value that is missing breaks `nulls` only."""
     import numpy as np
 
-    found = _of_dictionary(rule, limit, values) if pa.types.is_dictionary(values.type) else _BREAKS[rule](limit, values)
+    found = _of_dictionary(rule, limit, values) if pa.types.is_dictionary(values.type) else _BREAKS[rule](limit, comparable(values))
     # Most rules are broken by nothing, and that is known ten times sooner than which ones.
     if found is None or not _compute.any(found).as_py():
         return np.zeros(0, dtype=np.int64)
@@ -47,13 +47,22 @@ def _of_dictionary(rule: str, limit: Any, values: pa.ChunkedArray) -> Any:
     if rule == "nulls":
         return missing(plain(values))
     coded: Any = values.combine_chunks()
-    found = _BREAKS[rule](limit, pa.chunked_array([coded.dictionary]))
+    found = _BREAKS[rule](limit, comparable(pa.chunked_array([coded.dictionary])))
     return _compute.take(found, coded.indices) if found is not None and _compute.any(found).as_py() else None
 
 
 def plain(values: pa.ChunkedArray) -> pa.ChunkedArray:
     """A dictionary as its values."""
     return values.cast(value_type(values.type)) if pa.types.is_dictionary(values.type) else values
+
+
+def comparable(values: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Half floats and short decimals as the next wider type: Arrow compares none of them."""
+    type_: Any = values.type
+    if pa.types.is_float16(type_):
+        return values.cast(pa.float32())
+    is_short = pa.types.is_decimal32(type_) or pa.types.is_decimal64(type_)
+    return values.cast(pa.decimal128(type_.precision, type_.scale)) if is_short else values
 
 
 def missing(values: pa.ChunkedArray) -> pa.ChunkedArray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal
 from typing import Any, Literal, get_args
 
 import pyarrow as pa
@@ -117,7 +118,7 @@ class Column:
                 *found,
                 f"'{self.type}' is no type. Types: int64, float64, string, bool, date32, timestamp[us], timestamp[us, tz=UTC], ...",
             ]
-        return [*found, *self._bad_bounds(), *self._bad_pattern(), *self._bad_lengths()]
+        return [*found, *self._bad_bounds(), *self._bad_pattern(), *self._bad_lengths(), *self._bad_keys()]
 
     def _bad_breaches(self) -> Iterator[str]:
         by_rule = self.on_breach if isinstance(self.on_breach, Mapping) else {"": self.on_breach}
@@ -166,6 +167,13 @@ class Column:
         if len(given) == 2 and given["min_length"] > given["max_length"]:
             yield f"min_length {self.min_length} is above max_length {self.max_length}"
 
+    def _bad_keys(self) -> Iterator[str]:
+        if has_keys(parse_type(self.type)):
+            return
+        for name, given in (("unique", self.unique), ("references", self.references is not None)):
+            if given:
+                yield f"{name} is for text, numbers, times and bytes, the type is {self.type}"
+
     def _bad_pattern(self) -> list[str]:
         if self.pattern is None:
             return []
@@ -180,9 +188,17 @@ class Column:
         return [f"pattern {self.pattern!r}: RE2 knows no look-around and no back-reference ({beyond[0]})"] if beyond else []
 
 
+def has_keys(type: pa.DataType) -> bool:
+    """Whether values of that type can be told apart by a key: all but what is made of further values."""
+    type = value_type(type)
+    return not pa.types.is_nested(type) and not pa.types.is_interval(type)
+
+
 def bound(value: Any, type: pa.DataType) -> pa.Scalar:
     """A bound as what a column of that type is compared with: times parsed from ISO text, numbers as they are."""
     # pa.array would import pandas, which a check can do without.
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:
+        return pa.scalar(float(value) if pa.types.is_floating(type) else Decimal(value))
     return pa.scalar(value).cast(type) if isinstance(value, str) else pa.scalar(value)
 
 

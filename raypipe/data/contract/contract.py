@@ -16,10 +16,10 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import nearest
 from raypipe.core.step import Columns
-from raypipe.data.contract.column import TAKES_OUT, Breach, Column
+from raypipe.data.contract.column import TAKES_OUT, Breach, Column, has_keys
 from raypipe.data.contract.fit import fit
 from raypipe.data.contract.settings import all_of, made_of
-from raypipe.data.types import parse_type
+from raypipe.data.types import is_type, parse_type
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,13 @@ class Contract:
                 yield f"unique[{number}] is {names!r}, expected a list of columns, as in unique: [[carrier, flight]]"
             else:
                 yield from self._unknown(f"unique[{number}]", names)
+                yield from self._without_keys(f"unique[{number}]", names)
+
+    def _without_keys(self, where: str, names: list[str] | tuple[str, ...]) -> Iterator[str]:
+        for name in names:
+            column = self.columns.get(name)
+            if column and is_type(column.type) and not has_keys(parse_type(column.type)):
+                yield f"{where}: column '{name}' is {column.type}; what comes once is text, numbers, times or bytes"
 
     def _bad_rules(self) -> Iterator[str]:
         for name, rule in self.rules.items():

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
-from raypipe.data.contract.checks import missing, plain
+from raypipe.data.contract.checks import comparable, missing, plain
 from raypipe.data.contract.column import Column
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.origin import Origin
@@ -56,6 +56,8 @@ def infer(work: Work, origins: Sequence[Origin]) -> Inferred:
     if not num_rows:
         raise DataError("there are no rows to infer a contract from")
     stated = {name: look for name, look in looks.items() if is_type(type_name(look.type))}
+    if not stated:
+        raise DataError("no column is of a type that a contract can name: " + ", ".join(f"{n} {look.type}" for n, look in looks.items()))
     once = _once(work, origins, [name for name, look in stated.items() if look.may_be_unique], num_rows)
     columns = {name: look.column(name in once) for name, look in stated.items()}
     left_out = {name: f"{look.type} has no name in a contract" for name, look in looks.items() if name not in stated}
@@ -81,7 +83,7 @@ class _Look:
 
     def add(self, column: pa.ChunkedArray) -> None:
         self.type = column.type
-        values = plain(column)
+        values = comparable(plain(column))
         gone = missing(values)
         self.num_rows += len(column)
         self.num_missing += 0 if gone is None else _compute.sum(gone).as_py() or 0

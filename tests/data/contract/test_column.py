@@ -23,6 +23,8 @@ from raypipe.data.contract.contract import Contract
         (Column("string", pattern="("), r"pattern '\(': "),
         (Column("string", pattern="(?=a)b"), "RE2 knows no look-around"),
         (Column("string", unique=True, on_breach="drop"), "unique cannot go with on_breach: drop"),
+        (Column("list<int64>", unique=True), "unique is for text, numbers, times and bytes, the type is list<int64>"),
+        (Column("struct<a: int8>", references={"table": "t"}), "references is for text, numbers, times and bytes"),  # type: ignore[arg-type]
         (Column("string", on_breach="ignore"), "on_breach is 'ignore', expected fail, quarantine, drop or warn"),  # type: ignore[arg-type]
         (Column("string", known="later"), "known is 'later', expected before or afterwards"),  # type: ignore[arg-type]
     ],
@@ -57,3 +59,8 @@ def test_what_is_done_is_said_by_rule_or_for_all():
     assert Column("int64", on_breach={"min": "quarantine"}).breach("max") == "fail"
     assert Column("int64", on_breach={"min": "quarantine", "max": "drop"}).takes_out == {"quarantine", "drop"}
     assert Column("int64", on_breach="warn").takes_out == set()
+
+
+def test_what_comes_once_together_can_be_told_apart():
+    contract = Contract({"n": Column("int64"), "l": Column("list<int64>")}, unique=[["n", "l"]])
+    assert contract.problems() == ["unique[0]: column 'l' is list<int64>; what comes once is text, numbers, times or bytes"]

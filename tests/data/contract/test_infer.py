@@ -17,9 +17,11 @@ from raypipe.core.errors import DataError
 from raypipe.core.step import Work
 from raypipe.core.store import Store
 from raypipe.data.contract.column import Column
+from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.infer import infer
 from raypipe.data.contract.trial import trial
 from raypipe.data.contract.written import to_yaml
+from raypipe.data.types import parse_type
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,9 @@ COLUMNS = st.one_of(
         st.datetimes(datetime.datetime(1700, 1, 1), datetime.datetime(2200, 1, 1), timezones=st.just(datetime.UTC)),
     ),
     column_of(pa.decimal128(12, 3), st.decimals(-10000, 10000, places=3)),
+    column_of(pa.decimal64(12, 3), st.decimals(-10000, 10000, places=3)),
+    column_of(pa.float16(), st.floats(width=16)),
+    column_of(pa.struct([("a", pa.int64()), ("b", pa.list_(pa.string()))]), st.just({"a": 1, "b": ["x"]})),
     column_of(pa.list_(pa.int64()), st.lists(st.integers(0, 9), max_size=2)),
     column_of(pa.binary(), st.binary(max_size=4)),
 )
@@ -127,9 +132,22 @@ def test_files_of_other_columns_are_told(work):
 
 
 def test_a_column_that_no_contract_can_state_is_left_out_and_told(work):
-    found = infer(work, [Rows(pa.table({"a": [1], "s": [{"x": 1}]}))])
+    spans = pa.array([(1, 2, 3)], pa.month_day_nano_interval())
+    found = infer(work, [Rows(pa.table({"a": [1], "s": spans}))])
     assert (list(found.contract.columns), found.contract.exact) == (["a"], False)
-    assert "# s: left out, struct<x: int64> has no name in a contract" in to_yaml(found, "rows")
+    assert "# s: left out, month_day_nano_interval has no name in a contract" in to_yaml(found, "rows")
+    with pytest.raises(DataError, match="no column is of a type that a contract can name: s month_day_nano_interval"):
+        infer(work, [Rows(pa.table({"s": spans}))])
+
+
+def test_the_largest_integers_have_bounds(work):
+    largest = Rows(pa.table({"x": pa.array([0, 2**64 - 1], pa.uint64())}))
+    assert trial(work, infer(work, [largest]).contract, [largest]).passed
+    for type_, limit, figure in (("uint64", 2**63 + 5, 1), ("float64", 2**63, 1), ("decimal128(38, 0)", 2**64 - 2, 1), ("int64", 2**64, 0)):
+        values = [0, 2**63 - 1 if type_ == "int64" else 2**64 - 1]
+        rows = Rows(pa.table({"x": pa.array(list(map(float, values)) if type_ == "float64" else values, parse_type(type_))}))
+        found = trial(work, Contract({"x": Column(type_, max=limit)}), [rows])
+        assert {rule["rule"]: rule["figure"] for rule in found.rules}["max"] == figure, type_
 
 
 def test_no_rows_tell_nothing(work):
