@@ -14,6 +14,7 @@ from rich.text import Text
 from raypipe.cli.terminal import console
 from raypipe.core.errors import DataError
 from raypipe.core.wording import counted, size_text
+from raypipe.data.statistics.describe import flat
 from raypipe.pipeline.plan import open_scene
 from raypipe.pipeline.reach import reached
 
@@ -56,10 +57,11 @@ def _show(said: Json) -> None:
     for head in ("column", "type", "missing", "distinct", "values", "least", "middle", "greatest", ""):
         is_number = head in ("missing", "distinct", "least", "middle", "greatest")
         table.add_column(head, justify="right" if is_number else "left", overflow="fold")
-    for column in said["columns"]:
+    columns = flat(said["columns"])
+    for column in columns:
         table.add_row(*_row(column))
     out.print(table)
-    if any(not column.get("distinct", {"exact": True})["exact"] for column in said["columns"]):
+    if any(not column.get("distinct", {"exact": True})["exact"] for column in columns):
         out.print("~ an estimate: within 2.1 % with a confidence of 99 %; --json has the bounds of every figure", style="dim")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -27,6 +27,8 @@ class Drawn:
     """Share of the rows that are null or NaN."""
     warnings: list[Json]
     html: str
+    of_items: bool = False
+    """Whether it is of what lists hold."""
 
     def grave(self, warning: Json) -> str:
         return " bad" if warning["what"] in GRAVE else ""
@@ -57,7 +59,7 @@ def card(column: Json, place: int) -> Drawn:
         _more(column),
         "</li>",
     ]
-    return Drawn(drawn.place, drawn.name, drawn.kind, drawn.missing, drawn.warnings, "\n".join(filter(None, parts)))
+    return replace(drawn, html="\n".join(filter(None, parts)), of_items=column.get("of_items", False))
 
 
 # --- words
@@ -273,7 +275,7 @@ def _axis_text(column: Json, value: Json) -> str:
 
 
 def _more(column: Json) -> str:
-    rows = [("rows", count_text(column["rows"])), ("null", count_text(column["nulls"]))]
+    rows = [("items" if column.get("of_items") else "rows", count_text(column["rows"])), ("null", count_text(column["nulls"]))]
     counts = (("nans", "NaN"), ("infinite", "infinite"), ("zeros", "zero"), ("negative", "negative"))
     rows += [(word, count_text(column[key])) for key, word in counts if key in column]
     rows += [(key, value_text(column[key])) for key in ("skewness", "kurtosis") if column.get(key) is not None]

@@ -28,7 +28,7 @@ class ColumnProfile:
     numbers: Numbers | None = None
     """Of numbers and times."""
     distinct: Distinct | None = None
-    """Of all but lists and structs; null and NaN are no values."""
+    """Of all but lists and structs (their `fields` have them); null and NaN are no values."""
     top: Top | None = None
     lengths: Numbers | None = None
     """Characters of texts, bytes of binary, items of lists; of what is not null."""
@@ -40,7 +40,7 @@ class ColumnProfile:
     is_rounded: bool = False
     """Decimals of more than 18 digits: their numbers are the nearest float64, of 53 bits."""
     fields: tuple[ColumnProfile, ...] = field(default=())
-    """Structs: the columns in it."""
+    """Structs: the columns in it. Lists: `item`; maps: `key` and `value`, their rows being the items of all lists."""
 
     @classmethod
     def merged(cls, parts: Sequence[ColumnProfile]) -> ColumnProfile:

@@ -58,6 +58,21 @@ def describe(column: ColumnProfile) -> dict[str, Json]:
     return made | {"warnings": warnings_of(column)}
 
 
+def flat(columns: list[Json], before: str = "") -> list[Json]:
+    """Columns in structs stand for themselves, `position.x`; behind a list comes what it holds, `tags[]`, marked as `of_items`."""
+    made = []
+    for column in columns:
+        name = f"{before}{column['name']}"
+        inside = column.get("fields", [])
+        if column["kind"] != "list":
+            made += flat(inside, f"{name}.") if inside else [{**column, "name": name}]
+            continue
+        made.append({**column, "name": name})
+        parts = [{**part, "name": "" if part["name"] == "item" else f".{part['name']}"} for part in inside]
+        made += [{**part, "of_items": True} for part in flat(parts, f"{name}[]")]
+    return made
+
+
 def distinct_of(column: ColumnProfile) -> dict[str, Json]:
     """Different values, null and NaN not among them."""
     assert column.distinct is not None

@@ -1,6 +1,6 @@
 """A profile as bytes: a magic line, the sha256 of what follows, and zstd-compressed MessagePack of plain values; no pickle.
 
-RAYPIPE PROFILE 1\\n | sha256, 32 bytes | size of the payload, 8 bytes little-endian | payload, compressed
+RAYPIPE PROFILE 2\\n | sha256, 32 bytes | size of the payload, 8 bytes little-endian | payload, compressed
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from raypipe.data.statistics.top import Top
 if TYPE_CHECKING:
     import numpy as np
 
-VERSION = 1
+VERSION = 2
 """Raised with every change of what is kept or how it is computed: an older file is computed anew."""
 _BEGIN, _MAGIC = b"RAYPIPE PROFILE ", f"RAYPIPE PROFILE {VERSION}\n".encode()
 MAX_BYTES = 1 << 30

@@ -38,11 +38,22 @@ def measured(name: str, column: pa.ChunkedArray | pa.Array) -> ColumnProfile:
     values = array.drop_null() if array.null_count else array
     if kind == "list":
         lengths = pc.list_value_length(values) if not pa.types.is_map(array.type) else _places(_map_lengths(values))
-        return ColumnProfile(**about, kind=kind, lengths=Numbers.of(grouped(_as_numpy(lengths))))
+        return ColumnProfile(**about, kind=kind, lengths=Numbers.of(grouped(_as_numpy(lengths))), fields=_items(values))
     if kind == "other":
         return ColumnProfile(**about, kind=kind)
     found = {"number": _numeric, "time": _numeric, "bool": _boolean, "text": _textual, "binary": _textual}[kind](values)
     return ColumnProfile(**about, kind=kind, **found)
+
+
+def _items(values: Any) -> tuple[ColumnProfile, ...]:
+    """What lists hold, as columns of as many rows as there are items; of lists of one size nothing, whose places say what a value is."""
+    if pa.types.is_fixed_size_list(values.type):
+        return ()
+    if not pa.types.is_map(values.type):
+        return (measured("item", values.flatten()),)
+    offsets = _as_numpy(values.offsets)
+    begin, end = (int(offsets[0]), int(offsets[-1])) if len(offsets) else (0, 0)
+    return tuple(measured(name, part.slice(begin, end - begin)) for name, part in (("key", values.keys), ("value", values.items)))
 
 
 def kind_of(type_: Any) -> Kind:

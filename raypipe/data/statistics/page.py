@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from raypipe.core.artifact import Json
 from raypipe.core.wording import counted, size_text
 from raypipe.data.statistics.card import Drawn, card, count_text, escape, share_text
+from raypipe.data.statistics.describe import flat
 
 if TYPE_CHECKING:
     from raypipe.data.statistics.profile import Profile
@@ -32,7 +33,7 @@ ORDERS = {
 def page(profile: Profile) -> str:
     """HTML, from 60 kB; 300 columns make about 2 MB."""
     said = profile.to_json()
-    drawn = [card(column, place) for place, column in enumerate(_flat(said["columns"]))]
+    drawn = [card(column, place) for place, column in enumerate(flat(said["columns"]))]
     style, script = (files("raypipe.data.statistics").joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     policy = f"default-src 'none'; style-src 'unsafe-inline'; script-src 'sha256-{digest}'; base-uri 'none'; form-action 'none'"
@@ -55,24 +56,15 @@ def page(profile: Profile) -> str:
     )
 
 
-def _flat(columns: list[Json], before: str = "") -> list[Json]:
-    """Columns in structs stand for themselves: `position.x`."""
-    made = []
-    for column in columns:
-        name = f"{before}{column['name']}"
-        made += _flat(column["fields"], f"{name}.") if column.get("fields") else [{**column, "name": name}]
-    return made
-
-
 def _header(said: Json, drawn: list[Drawn]) -> str:
-    cells = sum(column["rows"] for column in said["columns"])
-    missing = sum(one.missing * said["rows"] for one in drawn)
-    kinds = Counter(one.kind for one in drawn)
+    of_rows = [one for one in drawn if not one.of_items]
+    cells, missing = said["rows"] * len(of_rows), sum(one.missing * said["rows"] for one in of_rows)
+    kinds = Counter(one.kind for one in of_rows)
     tiles = [
         ("rows", count_text(said["rows"]), ""),
         (
             "columns",
-            count_text(len(drawn)),
+            count_text(len(of_rows)),
             ", ".join(f"{n} {kind if n == 1 else KINDS.get(kind, kind)}" for kind, n in kinds.most_common()),
         ),
         ("missing", share_text(missing / cells if cells else 0.0), "of all values are null or NaN"),

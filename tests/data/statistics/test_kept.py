@@ -78,7 +78,7 @@ def test_a_profile_that_is_not_what_it_should_be_is_computed_anew_and_that_is_sa
         "flip": data[:200] + bytes([data[200] ^ 1]) + data[201:],
         "cut": data[:-10],
         "other": other,
-        "version": data.replace(b"PROFILE 1", b"PROFILE 0"),
+        "version": data.replace(b"PROFILE 2", b"PROFILE 1"),
         "foreign": b"PK\x03\x04",
     }
     path.write_bytes(harmed[harm])

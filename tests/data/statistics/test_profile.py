@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
-from raypipe.data.statistics.describe import SHARES, describe, histogram
+from raypipe.data.statistics.describe import SHARES, describe, flat, histogram
 from raypipe.data.statistics.distinct import RELATIVE_ERROR, Distinct
 from raypipe.data.statistics.encoded import Kept, from_bytes, to_bytes
 from raypipe.data.statistics.hashes import bytes_hashes
@@ -51,6 +51,7 @@ COLUMNS: dict[str, Any] = {
     "coded": pa.array([None if i % 7 == 0 else f"c{i % 40}" for i in range(N)]).dictionary_encode(),
     "coded_numbers": pa.array([i % 40 for i in range(N)]).dictionary_encode(),
     "binary": pa.array([bytes([i % 256, i // 256 % 4]) for i in range(N)]),
+    "tags": pa.array([None if i % 13 == 0 else [None if (i + j) % 5 == 0 else f"t{i * j % 3000}" for j in range(i % 4)] for i in range(N)]),
     "lists": pa.array([None if i % 11 == 0 else list(range(i % 5)) for i in range(N)]),
 }
 TABLE = pa.table(COLUMNS)
@@ -81,7 +82,7 @@ def value(name: str) -> str:
 
 
 @pytest.mark.parametrize("profile", [WHOLE, MERGED], ids=["whole", "merged"])
-@pytest.mark.parametrize("name", [name for name in COLUMNS if name != "lists"])
+@pytest.mark.parametrize("name", [name for name in COLUMNS if name not in ("lists", "tags")])
 def test_exact_figures_are_duckdbs_and_counts_of_values_within_their_bounds(duck, profile, name):
     column, told, x = profile[name], describe(profile[name]), value(name)
     assert (told["rows"], told["nulls"]) == one(duck, f'select count(*), count(*) - count("{name}") from t')
@@ -232,6 +233,37 @@ def test_structs_are_their_columns_and_other_types_are_counted():
     assert [(f.name, f.num_nulls) for f in s.fields] == [("x", 2), ("y", 1)]
     assert describe(m)["lengths"]["max"] == 1
     assert merge([Profile.of(table), Profile.of(table)])["s"].fields[0].num_nulls == 4
+
+
+@pytest.mark.parametrize("profile", [WHOLE, MERGED], ids=["whole", "merged"])
+@pytest.mark.parametrize("name", ["lists", "tags"])
+def test_what_lists_hold_is_described_like_a_column(duck, profile, name):
+    (item,) = describe(profile[name])["fields"]
+    of = f'(select unnest("{name}") as v from t)'
+    rows, values, low, high, distinct = one(duck, f"select count(*), count(v), min(v), max(v), count(distinct v) from {of}")
+    assert (item["name"], item["rows"], item["rows"] - item["nulls"], item["min"], item["max"]) == ("item", rows, values, low, high)
+    assert item["distinct"].get("low", item["distinct"]["value"]) <= distinct <= item["distinct"].get("high", item["distinct"]["value"])
+    for top in item["top"]["values"]:
+        found = duck.execute(f"select count(*) from {of} where v = ?", [top["value"]]).fetchall()[0][0]
+        assert top["count"] <= found <= top["at_most"]
+
+
+def test_lists_in_lists_maps_and_vectors():
+    table = pa.table(
+        {
+            "n": pa.array([[[1, 2], [3]], None, [[]], [[1]]]),
+            "m": pa.array([[("k", 1)], None, [("k", 2), ("z", None)], []], pa.map_(pa.string(), pa.int64())),
+            "s": pa.array([[{"a": 1.5}], None, [], [{"a": None}]]),
+            "v": pa.array([[1.0, 2.0]] * 4, pa.list_(pa.float32(), 2)),
+        }
+    )
+    for found in (Profile.of(table), merge([Profile.of(table.slice(0, 1)), Profile.of(table.slice(1))])):
+        again = from_bytes(to_bytes(Kept(found))).profile
+        told = {column["name"]: (column["rows"], column["nulls"]) for column in flat(again.to_json()["columns"])}
+        assert told == {
+            "n": (4, 1), "n[]": (4, 0), "n[][]": (4, 0), "m": (4, 1), "m[].key": (3, 0), "m[].value": (3, 1), "s": (4, 1), "s[].a": (2, 1),
+            "v": (4, 0),
+        }  # fmt: skip
 
 
 def test_profiles_of_different_columns_do_not_merge():
