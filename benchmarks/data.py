@@ -6,15 +6,14 @@ import json
 import statistics
 import sys
 import tempfile
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import cluster
 import data_work
+import memory
 from claim import Claim, interleaved, main, ratio, spread
 
 WORK = Path(__file__).with_name("data_work.py")
@@ -22,7 +21,6 @@ NUM_CPUS = 4
 WORKERS = {"RAY_num_workers_soft_limit": "16"}
 """As raypipe sets it where it starts Ray: idle workers are kept for the next job. Both sides have it."""
 PEERS = ("polars", "polars_streaming", "duckdb")
-SAMPLE_S = 0.2
 
 
 @dataclass
@@ -38,7 +36,7 @@ class Bench:
     def wall_s(self, name: str) -> float:
         """Of one contender, in a process of its own, from the moment it is ready: interpreter, imports and Ray's workers stand."""
         command = [sys.executable, str(WORK), name, str(self.folder), self.ray.address]
-        with _peak(self.ray, name) as peak:
+        with memory.peak(self.ray) as peak:
             spent = self.ray.run_warm(command, self.folder)
         self.said[name] = json.loads(spent.output.splitlines()[-1])
         self.cpu_s.setdefault(name, []).append(spent.cpu_s)
@@ -87,37 +85,6 @@ def _claims(ray: cluster.Cluster, num_files: int, bound: float, rounds: int, nai
         peaks = ", ".join(f"{name} {mb:.0f} MB" for name, mb in bench.peak_mb.items())
         print(f"# {rows}, peak memory of all processes (Ray's own, idle workers included): {peaks}", flush=True)
         return bench.peak_mb["raypipe"]
-
-
-@contextmanager
-def _peak(ray: cluster.Cluster, name: str) -> Iterator[list[float]]:
-    """The most memory that the cluster and the contender held at once, in MB: what is theirs alone, and what they share counted once."""
-    peak, done = [0.0], threading.Event()
-
-    def watch() -> None:
-        while not done.wait(SAMPLE_S):
-            peak[0] = max(peak[0], _memory_mb(ray.servers.living()))
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        done.set()
-        thread.join()
-
-
-def _memory_mb(pids: list[int]) -> float:
-    own, shared = 0, [0]
-    for pid in pids:
-        try:
-            lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-        except OSError:
-            continue
-        kb = {key: int(value.split()[0]) for key, value in (line.split(":", 1) for line in lines) if key in ("RssAnon", "RssShmem")}
-        own += kb.get("RssAnon", 0)
-        shared.append(kb.get("RssShmem", 0))
-    return (own + max(shared)) / 1024
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import cluster
+import memory
 import shuffle_work
 from claim import Claim, interleaved, main, ratio, spread
 
@@ -29,6 +30,9 @@ Meant were 3.0 and 4.0 throughout, with 10 million rows. A machine that had othe
 and the join (over Ray Data), whose bounds here are what it reached; on a quiet one they have not been measured.
 """
 
+MEMORY = 1.25
+"""Times the peak memory with half of the rows: allocators keep what they had, and which tasks meet is chance."""
+
 
 @dataclass
 class Bench:
@@ -38,12 +42,15 @@ class Bench:
     ray: cluster.Cluster
     num_rows: int
     rows: dict[str, int] = field(default_factory=dict)
+    peak_mb: dict[str, float] = field(default_factory=dict)
     wall_s: dict[str, list[float]] = field(default_factory=dict)
 
     def work(self, name: str, side: str) -> float:
         """CPU seconds of one piece of work, in a process of its own and in the cluster, once all workers stand."""
         address = "-" if side == "duckdb" else self.ray.address
-        spent = self.ray.run_warm([sys.executable, str(WORK), name, side, str(self.folder), address], self.folder)
+        with memory.peak(self.ray) as peak:
+            spent = self.ray.run_warm([sys.executable, str(WORK), name, side, str(self.folder), address], self.folder)
+        self.peak_mb[side] = max(self.peak_mb.get(side, 0), peak[0])
         self.rows[side] = json.loads(spent.output.splitlines()[-1])["rows"]
         self.wall_s.setdefault(side, []).append(spent.wall_s)
         return spent.cpu_s
@@ -57,6 +64,22 @@ def measure(quick: bool) -> Iterator[Claim]:
         shuffle_work.prepare(Path(folder), num_rows)
         for name in WORKS:
             yield from _over(Bench(Path(folder), ray, num_rows), name, 1 if quick else 3)
+        (Path(folder) / "twice").mkdir()
+        (Path(folder) / "twice" / "warm").symlink_to(Path(folder) / "warm")
+        shuffle_work.prepare(Path(folder) / "twice", 2 * num_rows)
+        for name in WORKS:
+            yield _memory(name, *(Bench(path, ray, num_rows) for path in (Path(folder), Path(folder) / "twice")))
+
+
+def _memory(name: str, once: Bench, twice: Bench) -> Claim:
+    """What a shuffle holds does not grow with the table: everything is dealt, and a task holds a bounded part."""
+    mb = []
+    for bench in (once, twice):
+        bench.work(name, "dealt")
+        mb.append(bench.peak_mb["dealt"])
+    told = WORKS[name][0].format(once.num_rows)
+    detail = f"{mb[0]:,.0f} MB, {mb[1]:,.0f} with twice the rows: all processes, Ray's own and idle workers included"
+    return Claim(f"{told}, dealt: peak memory with twice the rows", mb[1] / mb[0], MEMORY, detail=detail)
 
 
 def _over(bench: Bench, name: str, rounds: int) -> Iterator[Claim]:

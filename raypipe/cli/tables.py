@@ -77,7 +77,7 @@ def sql(options: argparse.Namespace) -> int:
     if not options.output:
         return print_rows(options, rows, options.limit)
     write_rows(rows, Path(options.output))
-    console().print(f"{rows.num_rows:,} rows written to {options.output}")
+    console().print(f"{counted(rows.num_rows, 'row')} written to {options.output}")
     return 0
 
 
@@ -98,7 +98,7 @@ def export(options: argparse.Namespace) -> int:
     else:
         made = to_parquet(scene.store, parts, schema, folder)
     values = {"folder": str(folder), "format": options.format, "files": made.num_files, "rows": made.num_rows, "notes": list(made.notes)}
-    lines = [f"{made.num_rows:,} rows written to {folder} as {options.format}, {counted(made.num_files, 'file')}", *made.notes]
+    lines = [f"{counted(made.num_rows, 'row')} written to {folder} as {options.format}, {counted(made.num_files, 'file')}", *made.notes]
     print(json.dumps(values, indent=2) if options.json else "\n".join(lines))
     return 0
 

@@ -80,7 +80,11 @@ def limit(rule: Json, name: str, type: Any, before: int = 0) -> int:
         raise DataError(f"{name} {rule[name]} has a time zone, column '{rule['on']}' has none: write it without")
     scalar = pa.scalar(bound, pa.timestamp("us", type.tz if bound.tzinfo else None))
     if type.tz is not None and bound.tzinfo is None:
-        scalar = pc.assume_timezone(scalar, type.tz)  # type: ignore[attr-defined]
+        try:
+            scalar = pc.assume_timezone(scalar, type.tz)  # type: ignore[attr-defined]
+        except pa.ArrowInvalid:
+            why = f"{type.tz} has that time not once, as its clocks change then: write its distance from UTC, as in {rule[name]}+00:00"
+            raise DataError(f"{name} is {rule[name]}, and {why}") from None
     ticks = {"s": 1_000_000, "ms": 1_000, "us": 1}.get(type.unit)
     moment = scalar.cast(pa.int64()).as_py() - before
     return math.ceil(moment / ticks) if ticks else moment * 1_000

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from raypipe.core.errors import ConfigError, DataError
+from raypipe.data.parts import hashes
 from raypipe.data.split import columns, counts, mask, part_of, rule
 
 BY_TIME = rule("time", on="at", validation_from="2013-10-01", test_from="2013-11-01T12:00:00")
@@ -62,6 +63,44 @@ def test_by_hash_follows_the_stated_arithmetic():
         return "test" if h < 0.3 else "validation" if h < 0.6 else "train"
 
     assert part_of(salted, pa.table({"id": values})).to_pylist() == [expected(v) for v in values]
+
+
+FROZEN = {
+    ("", "text"): {"": "ffe679bb831c95b6", "AA": "71e4f5d21cfe81b0", "é": "7429efd0e8d993f8", "日本 🎉": "ad467aa7e0f0b1e2"},
+    ("v2", "text"): {"": "4ae2881dcaf236a4", "AA": "c925e6195f4dbb31", "é": "e16dad027ab9dcf7", "日本 🎉": "6453b7f6be45295a"},
+    ("", "bigint"): {-1: "a2ac3642fd5645f4", 0: "110bc268fbce35b0", 2**63 - 1: "6551596a7ad60644"},
+    ("", "boolean"): {True: "615f0b163d2ef1c2", False: "24b62a20047f5349"},
+    ("v2", "date"): {date(2013, 10, 1): "245ecaac72958bf9"},
+}
+"""Salt and DuckDB's type -> key -> hash, as they were when tables were first split by them: they may never change."""
+
+
+@pytest.mark.parametrize(("salt", "type"), FROZEN)
+def test_a_key_has_the_hash_that_it_always_had_and_that_another_engine_computes(salt, type):
+    import duckdb
+
+    expected = FROZEN[salt, type]
+    rows = pa.table({"k": list(expected)})
+    assert [f"{value:016x}" for value in hashes(rule("hash", key="k", validation=0.1, test=0.1, salt=salt), rows).tolist()] == [
+        *expected.values()
+    ]
+    (theirs,) = zip(*duckdb.sql(f"select substr(sha256('{salt}' || chr(31) || k::{type}::text), 1, 16) from rows").fetchall(), strict=True)
+    assert list(theirs) == list(expected.values())
+
+
+def test_parts_that_were_frozen():
+    keys = pa.table({"k": list(range(12))})
+    folds = rule("folds", key="k", folds=5, fold=2, test=0.2)
+    assert "".join(part[1] for part in part_of(folds, keys).to_pylist()) == "errrrerereea"
+    pair = rule("group", key=["a", "b"], validation=0.3, test=0.3)
+    assert [f"{value:016x}" for value in hashes(pair, pa.table({"a": ["x", "é"], "b": [1, 2]})).tolist()] == ["260c8c48389a2455", "3b7109ef9dcb6d35"]
+
+
+@pytest.mark.parametrize("bound", ["2013-11-03T01:30:00", "2013-03-10T02:30:00"])
+def test_a_bound_that_a_zone_has_twice_or_never_is_refused(bound):
+    rows = pa.table({"at": pa.array([0], pa.timestamp("us", "America/New_York"))})
+    with pytest.raises(DataError, match=f"validation_from is {bound}, and America/New_York has that time not once, as its clocks change"):
+        part_of(rule("time", on="at", validation_from=bound, test_from="2014-01-01"), rows)
 
 
 def test_by_hash_shares_are_kept_and_equal_keys_stay_together():
