@@ -188,6 +188,10 @@ def _settle_environment(cluster: Local | Attach) -> None:
         "RAY_DATA_DISABLE_PROGRESS_BARS": "1",
         "RAY_SERVE_LOG_TO_STDERR": "0",
         "RAY_TRAIN_ENABLE_CONTROLLER_STRUCTURED_LOGGING": "0",
+        "RAY_TRAIN_ENABLE_WORKER_STRUCTURED_LOGGING": "0",
+        "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",
+        "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",
+        "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.5",
     }
     if isinstance(cluster, Local):
         # Ray ends idle workers beyond the number of CPUs after a second; with room for more, a second groupby took 0.3 s instead of 5.4.

@@ -51,6 +51,13 @@ def num_nodes() -> int:
     return sum(name.startswith("node:") and name != "node:__internal_head__" for name in cluster_resources())
 
 
+def most_on_a_node(name: str) -> float:
+    """What the node with most of a resource has of it: a task, or a worker, is on one."""
+    import ray
+
+    return max((node["Resources"].get(name, 0.0) for node in ray.nodes() if node["Alive"]), default=0.0)
+
+
 TRIES = 2
 """Times that work is begun whose worker process ends."""
 ENDED = f"the worker process ended {TRIES} times before it was done: for want of memory, or by a crash in a library"

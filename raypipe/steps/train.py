@@ -55,6 +55,9 @@ class Train:
     """Names of the negative and the positive class; null: the label's two values."""
     checkpoint_every_steps: int = field(default=500, metadata=NO_IDENTITY)
     """Steps between two checkpoints within an epoch, of models that train by steps; there is one after each epoch in any case."""
+    # One feeds the same rows in the same order as none. More will be part of the identity: they change the numbers.
+    num_workers: int = field(default=0, metadata=NO_IDENTITY)
+    """Workers of Ray Train's: 0 trains in the driver's process, 1 in a process of its own, placed by the step's `execution`."""
 
     @classmethod
     def identity(cls, settings: dict[str, Json]) -> dict[str, Json]:
@@ -70,6 +73,11 @@ class Train:
             return [Problem(where, "needs a model and a label.")]
         counts = {"epochs": self.epochs, "checkpoint_every_steps": self.checkpoint_every_steps}
         low = [Problem(f"{where}.{name}", f"found {n}, expected at least 1.") for name, n in counts.items() if n < 1]
+        workers = (
+            []
+            if self.num_workers in (0, 1)
+            else [Problem(f"{where}.num_workers", f"found {self.num_workers}, expected 0 or 1: the feed has one worker for now.")]
+        )
         names = (
             []
             if self.classes is None or len(self.classes) == 2
@@ -79,7 +87,7 @@ class Train:
         types = {n: table.types[n] for n in table.features or () if n in table.types} if table else {}
         from raypipe.train.model import check_features
 
-        return [*low, *names, *model, *check_features(types, f"{where}.table")]
+        return [*low, *workers, *names, *model, *check_features(types, f"{where}.table")]
 
     def needs(self) -> dict[str, float]:
         """The cores that its threads take."""
@@ -128,6 +136,7 @@ class Train:
             fragments=fragments(work.ledger, table),
             schema=TableSchema.from_json(table.schema),
             model=self.model,
+            attempt=work.path.rpartition("/")[2],
             checkpoints=_checkpoints(_alike(work), work.fingerprint, work.run if work.anew else ""),
             shorter="" if work.anew else _alike(work),
             epochs=self.epochs,
@@ -136,6 +145,8 @@ class Train:
             threshold=self.threshold,
             classes=(self.classes[0], self.classes[1]) if self.classes else None,
             checkpoint_every_steps=self.checkpoint_every_steps,
+            num_workers=0 if work.inline else self.num_workers,
+            num_cpus=self.needs()["CPU"],
             report=work.report,
             alive=work.alive,
         )

@@ -1,4 +1,7 @@
-"""A checkpoint: a folder of plain files with a manifest of digests, whole or not there. It loads neither torch nor pickle."""
+"""A checkpoint: a folder of plain files with a manifest of digests, whole or not there. It loads neither torch nor pickle.
+
+Its name says how far the training had come, and which attempt wrote it: one that lost its lease, and works on, touches no other's.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +27,10 @@ FORMAT = 1
 """Of the folder's layout; a checkpoint of another one is passed over."""
 
 NUM_KEPT = 2
-"""The newest and, should it not verify, the one before."""
+"""Of each attempt: the newest and, should it not verify, the one before."""
+
+_NAME = re.compile(r"(\d{6}-\d{9})-(\d{6,}-\w+)")
+"""Epoch and step, and the attempt `TOKEN-ID`. Half-written ones have a dot before it, and more behind."""
 
 MANIFEST = "manifest.json"
 STATE = "state.json"
@@ -57,11 +63,11 @@ class Checkpoint:
     files: Mapping[str, bytes]
 
 
-def write(store: Store, folder: str, checkpoint: Checkpoint) -> CheckpointInfo:
-    """Writes a checkpoint under `folder` so that a kill or a power cut leaves it whole or absent, and keeps the last NUM_KEPT."""
+def write(store: Store, folder: str, attempt: str, checkpoint: Checkpoint) -> CheckpointInfo:
+    """Writes a checkpoint under `folder` so that a kill or a power cut leaves it whole or absent, and keeps the attempt's last NUM_KEPT."""
     place = store.local(folder)
     place.mkdir(parents=True, exist_ok=True)
-    target = place / f"{checkpoint.epoch:06d}-{checkpoint.step:09d}"
+    target = place / f"{checkpoint.epoch:06d}-{checkpoint.step:09d}-{attempt}"
     part = place / f".{target.name}.{uuid.uuid4().hex[:8]}"
     try:
         _fill(part, {STATE: json.dumps(checkpoint.state).encode(), **checkpoint.files}, checkpoint)
@@ -72,7 +78,7 @@ def write(store: Store, folder: str, checkpoint: Checkpoint) -> CheckpointInfo:
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StoreError(f"{target}: the checkpoint cannot be written: {error.strerror or error}.") from error
-    for old in _names(place)[:-NUM_KEPT]:
+    for old in [name for name in _names(place) if name.endswith(f"-{attempt}")][:-NUM_KEPT]:
         shutil.rmtree(place / old, ignore_errors=True)
     return CheckpointInfo(target, checkpoint.epoch, checkpoint.step, checkpoint.num_epochs)
 
@@ -115,19 +121,34 @@ def read(info: CheckpointInfo) -> Checkpoint:
     return Checkpoint(info.epoch, info.step, info.num_epochs, state, files)
 
 
-def sweep(store: Store, folder: str) -> None:
-    """Deletes what a killed process left half-written. For the one that holds the lease, before it writes."""
-    with contextlib.suppress(FileNotFoundError):
-        for path in store.local(folder).iterdir():
-            if path.name.startswith("."):
-                shutil.rmtree(path, ignore_errors=True)
+def sweep(store: Store, folder: str, attempt: str) -> None:
+    """Deletes what earlier attempts left half-written, and all but the newest NUM_KEPT of their checkpoints. For the holder of the lease.
+
+    What a later attempt writes stays: whoever sweeps may have lost the lease meanwhile.
+    """
+    with contextlib.suppress(StoreError, FileNotFoundError):  # an object store holds none yet
+        place = store.local(folder)
+        by = {name: _attempt(name) for name in os.listdir(place)}
+        earlier = {name for name, other in by.items() if other != attempt and _token(other) <= _token(attempt)}
+        for name in earlier - {*sorted(filter(_NAME.fullmatch, earlier))[-NUM_KEPT:]}:
+            shutil.rmtree(place / name, ignore_errors=True)
 
 
 def _names(place: Path) -> list[str]:
     """Names of complete checkpoints, oldest first."""
     with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-        return sorted(name for name in os.listdir(place) if re.fullmatch(r"\d{6}-\d{9}", name))
+        return sorted(filter(_NAME.fullmatch, os.listdir(place)))
     return []
+
+
+def _attempt(name: str) -> str:
+    """That wrote a checkpoint, or half of one; empty of what is none."""
+    found = _NAME.match(name.removeprefix("."))
+    return found[2] if found else ""
+
+
+def _token(attempt: str) -> int:
+    return int(attempt.partition("-")[0] or 0)
 
 
 def _fill(part: Path, files: Mapping[str, bytes], checkpoint: Checkpoint) -> None:

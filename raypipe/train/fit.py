@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import logging
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 import numpy as np
 
@@ -22,27 +18,37 @@ from raypipe.train.job import Fitted, Job, Trained, Training
 from raypipe.train.label import Label, two_classes
 from raypipe.train.model import Booster, Mlp, check_features
 from raypipe.train.rows import PARTS, Part, Survey, survey
+from raypipe.train.run import apart, in_process
 
 COMPARED_ROWS = 10_000
 """Rows of the validation part on which the exported model is compared: all of 60,000 cost a booster a fifteenth of its training."""
 
-_ONE_AT_A_TIME = threading.Lock()
-"""Ray Train's local mode keeps global state: trainings in one process take turns."""
-
 
 def fit(job: Job) -> Fitted:
-    """Trains, resuming from the newest checkpoint that verifies, and exports.
+    """Trains, resuming from the newest checkpoint that verifies, and exports: here, or in a worker apart.
 
     Raises DataError for a label or features that cannot be trained on, for a part without rows, and where the exported model's
-    answers are not the trained one's within TOLERANCE; and whatever `job.alive` raises.
+    answers are not the trained one's within TOLERANCE; ClusterError where a worker cannot be had, or is lost; and whatever `job.alive`
+    raises.
     """
+    if job.num_workers:
+        return apart(job, fit_in_worker)
+    checkpoint.sweep(job.store, job.checkpoints, job.attempt)
+    return _fitted(job, in_process)
+
+
+def fit_in_worker(job: Job) -> Fitted:
+    """The same by who is inside of Ray Train already, and holds no lease."""
+    return _fitted(job, lambda _, train: train())
+
+
+def _fitted(job: Job, run: Callable[[Job, Callable[[], Trained]], Trained]) -> Fitted:
+    """`run` is given the training itself."""
     began = time.perf_counter()
     train, validation, label = _parts(job)
     info, resumed = _begun(job)
-    checkpoint.sweep(job.store, job.checkpoints)
     training = Training(job, train, validation.load(), resumed)
-    with _turn(job):
-        trained = _by_ray_train(lambda: _trainer(job)(training))
+    trained = run(job, lambda: _trainer(job)(training))
     for note in trained.notes:
         job.report(note)
     probability_B, difference = exported(trained, training.validation[0])
@@ -139,35 +145,3 @@ def _trainer(job: Job) -> Callable[[Training], Trained]:
     else:
         from raypipe.train.sklearn_ import train
     return train
-
-
-@contextmanager
-def _turn(job: Job) -> Iterator[None]:
-    while not _ONE_AT_A_TIME.acquire(timeout=1):
-        job.alive()
-    try:
-        yield
-    finally:
-        _ONE_AT_A_TIME.release()
-
-
-def _by_ray_train(train: Callable[[], Trained]) -> Trained:
-    """Ray Train with `num_workers=0`: in this process, with or without a cluster (it starts none)."""
-    from ray.train import ScalingConfig
-    from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
-
-    result: Any = _quietly(lambda: DataParallelTrainer(train, scaling_config=ScalingConfig(num_workers=0)).fit())
-    return result.return_value
-
-
-def _quietly(run: Callable[[], Any]) -> Any:
-    """Ray Train says on every call that it runs in the process, and repeats each report."""
-    loggers: Sequence[logging.Logger] = [logging.getLogger(name) for name in ("ray.train", "ray.train.v2")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        return run()
-    finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)

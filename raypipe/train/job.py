@@ -34,6 +34,8 @@ class Job:
     model: ModelSettings
     checkpoints: str
     """A folder, relative to the store's root, that is the same for every attempt at this training."""
+    attempt: str = "000001-0"
+    """`TOKEN-ID`: its checkpoints are named after it, so that an older attempt, should it still be at work, touches none of them."""
     shorter: str = ""
     """The folder of such folders, of trainings that differ in their epochs alone: one with more goes on from one with fewer."""
     epochs: int = 5
@@ -48,6 +50,10 @@ class Job:
     """Names of the negative and the positive class; None: the label's two values."""
     checkpoint_every_steps: int = 500
     """Checkpoints within an epoch, of models that train by steps; there is one after each epoch in any case."""
+    num_workers: int = 0
+    """Of Ray Train's; 0: in this process."""
+    num_cpus: float = 1
+    """That its threads take: what a worker has of the cluster, where nothing else is said."""
     report: Callable[[str], None] = lambda text: None
     alive: Callable[[], None] = lambda: None
     """Called between steps; what it raises ends the training at once."""
@@ -121,7 +127,7 @@ class Training:
         """Writes a checkpoint: all epochs of the history are done, and `step` steps of the next."""
         state = {**state, "history": [e.__dict__ for e in self.history]}
         made = Checkpoint(len(self.history), step, self.job.epochs, state, files)
-        checkpoint.write(self.job.store, self.job.checkpoints, made)
+        checkpoint.write(self.job.store, self.job.checkpoints, self.job.attempt, made)
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Mlp:
 class Logistic:
     """Logistic regression by scikit-learn, the baseline. It fits at once: there are no epochs. Scale its inputs (raypipe.Standardize)."""
 
-    revision: ClassVar[int] = 1
+    revision: ClassVar[int] = 2
     distributions: ClassVar[tuple[str, ...]] = ("scikit-learn", "skl2onnx", "onnx", "numpy")
     takes_epochs: ClassVar[bool] = False
     takes_missing: ClassVar[bool] = False

@@ -14,24 +14,32 @@ from raypipe.train.model import Logistic
 
 def train(training: Training) -> Trained:
     """Fits at once, in float64, and exports."""
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
-
     settings = training.job.model
     assert isinstance(settings, Logistic)
     features_BF, label_B = training.train.load()
-    estimator = LogisticRegression(C=settings.C, max_iter=settings.max_iter)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ConvergenceWarning)
-        estimator.fit(features_BF.astype(np.float64), label_B)
+    estimator, has_converged = fitted(settings, features_BF, label_B)
     notes = []
-    if any(issubclass(w.category, ConvergenceWarning) for w in caught):
+    if not has_converged:
         notes = [f"the fit had not converged after {settings.max_iter} steps: add raypipe.Standardize, or raise model.max_iter."]
 
     def probability(features_BF: Matrix) -> np.ndarray:
         return estimator.predict_proba(features_BF.astype(np.float64))[:, 1]
 
     return Trained("onnx", export(estimator, features_BF.shape[1]), probability, notes=notes)
+
+
+def fitted(settings: Logistic, features_BF: Matrix, label_B: np.ndarray) -> tuple[Any, bool]:
+    """The estimator, and whether it has converged. In one thread, as the step says that it takes: with more the last bits are others, so
+    that they would be on another machine."""
+    from sklearn.exceptions import ConvergenceWarning
+    from sklearn.linear_model import LogisticRegression
+    from threadpoolctl import threadpool_limits
+
+    estimator = LogisticRegression(C=settings.C, max_iter=settings.max_iter)
+    with warnings.catch_warnings(record=True) as caught, threadpool_limits(1):
+        warnings.simplefilter("always", ConvergenceWarning)
+        estimator.fit(features_BF.astype(np.float64), label_B)
+    return estimator, not any(issubclass(w.category, ConvergenceWarning) for w in caught)
 
 
 def export(estimator: Any, num_features: int) -> bytes:

@@ -5,7 +5,6 @@ RAYPIPE_CHAOS=long cuts the power 40 times.
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,12 +13,12 @@ import pytest
 
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
-from tests.chaos import test_runs
+from tests.chaos import form, test_runs
 from tests.chaos.mounts import Disk, powered, small
 from tests.chaos.test_protocol import DRIVER, finish, verify
 
 ROOT = Path(__file__).parents[2]
-NUM_CUTS = 40 if os.environ.get("RAYPIPE_CHAOS") == "long" else 2
+NUM_CUTS = form.amount(40, 2)
 
 
 def cut_at_work(disk: Disk, num_steps: int, *options: str) -> list[str]:

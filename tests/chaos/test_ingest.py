@@ -9,7 +9,6 @@ import contextlib
 import hashlib
 import json
 import os
-import random
 import signal
 import sqlite3
 import subprocess
@@ -24,22 +23,21 @@ import pytest
 from raypipe.core.artifact import Table
 from raypipe.data.table import read, snapshots
 from raypipe.pipeline.plan import Scene
-from tests.chaos import ingester
+from tests.chaos import form, ingester
 from tests.kafka import MockKafka
 
 ROOT = Path(__file__).parents[2]
 KINDS = ("files", "sql", "kafka")
-LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
-NUM_KILLS = 240 if LONG else 12
+NUM_KILLS = form.amount(240, 12)
 """Each of two processes."""
-NUM_SNAPSHOTS = 100 if LONG else 30
+NUM_SNAPSHOTS = form.amount(100, 30)
 
 
 class World:
     """Three sources that records come to, each with a number that no other one has."""
 
     def __init__(self, folder: Path, kafka: MockKafka):
-        self.folder, self.kafka, self.chance = folder, kafka, random.Random(7)
+        self.folder, self.kafka, self.chance = folder, kafka, form.chance(7)
         self.fed: dict[str, list[tuple[int, str]]] = {kind: [] for kind in KINDS}
         (folder / "landing").mkdir()
         with closing(sqlite3.connect(folder / "records.db")) as database:
@@ -110,7 +108,7 @@ def test_killed_at_random_two_at_a_time_every_record_comes_once_and_snapshots_ne
     forker = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert forker.stdin
     assert forker.stdout
-    chance, said, seen = random.Random(NUM_KILLS), [], {}
+    chance, said, seen = form.chance(NUM_KILLS), [], {}
     window_s = 0.4
     for number in range(NUM_KILLS):
         kind = KINDS[number % len(KINDS)]

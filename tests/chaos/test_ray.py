@@ -1,4 +1,5 @@
-"""A pipeline with training on a Ray whose calls fail at random, whose workers are killed, and whose driver is killed in the middle of it.
+"""A pipeline with training, in the driver's process and in a worker apart by turns, on a Ray whose calls fail at random, whose workers, the
+training's among them, are killed, and whose driver is killed in the middle of it: what comes of it is what comes of a run left in peace.
 
 RAYPIPE_CHAOS=long kills 50 times.
 """
@@ -21,13 +22,12 @@ import pytest
 from sqlalchemy import select
 
 from raypipe.core import schema
-from raypipe.core.artifact import Table
+from raypipe.core.artifact import Model, Table
 from raypipe.data.table import read
 from raypipe.pipeline.plan import open_scene
+from tests.chaos import form
 
-LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
-NUM_KILLS = 50
-"""Both train in epochs, with checkpoints; torch takes seconds to import."""
+NUM_KILLS = form.amount(50, 2)
 NUM_FILES, NUM_ROWS = 8, 100
 BOUND_S = 300
 """Within which each run ends, one way or the other, on a busy machine too."""
@@ -47,7 +47,7 @@ transform:
   table: slow
   inputs: {_target_: raypipe.Select, columns: [x]}
   scale: {_target_: raypipe.Standardize, columns: [x]}
-train: {epochs: 40, early_stopping: null}
+train: {epochs: 400, early_stopping: null}
 infra_validate: null
 deploy: null
 steps:
@@ -85,20 +85,20 @@ def made(folder: Path) -> Path:
 class Driver:
     """`raypipe run` as a user starts it."""
 
-    def __init__(self, folder: Path, **environ: str):
+    def __init__(self, folder: Path, *overrides: str, **environ: str):
         self.output = folder / "output"
         with self.output.open("w") as stream:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "churn"],
+                [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "churn", *overrides],
                 cwd=folder,
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=os.environ | {"PYTHONFAULTHANDLER": "0"} | environ,
             )
 
-    def workers(self) -> list[int]:
-        """Ray's processes that tasks run in."""
-        return [pid for pid in _below(self.process.pid) if _command(pid).startswith("ray::")]
+    def workers(self, kind: str = "") -> list[int]:
+        """Ray's processes that tasks and actors run in."""
+        return [pid for pid in _below(self.process.pid) if _command(pid).startswith(f"ray::{kind}")]
 
     def until(self, condition: Callable[[], bool]) -> None:
         """Waits for it, or for the end of the run."""
@@ -146,10 +146,17 @@ def kill_workers(driver: Driver, most: int, chance: random.Random) -> int:
     return killed
 
 
+def kill_training_worker(driver: Driver, chance: random.Random) -> int:
+    """Anywhere between its start and its end, which is four seconds later on a quiet machine."""
+    driver.until(lambda: bool(driver.workers("RayTrainWorker")))
+    time.sleep(chance.uniform(0, 5))
+    return sum(map(kill, driver.workers("RayTrainWorker")[:1]))
+
+
 def kill_in_training(driver: Driver, folder: Path) -> int:
     checkpoints = folder / ".raypipe" / "store" / "checkpoints"
-    before = len(list(checkpoints.rglob("*")))
-    driver.until(lambda: len(list(checkpoints.rglob("*"))) > before)
+    before = set(checkpoints.glob("*/*/*"))
+    driver.until(lambda: not before.issuperset(checkpoints.glob("*/*/*")))
     return _kill_driver(driver)
 
 
@@ -166,44 +173,63 @@ def _kill_driver(driver: Driver) -> int:
     return alive
 
 
-@pytest.mark.skipif(not LONG, reason="a minute with two kills: RAYPIPE_CHAOS=long runs it, with fifty")
+@pytest.mark.skipif(not form.LONG, reason="a minute with two kills: RAYPIPE_CHAOS=long runs it, with fifty")
 def test_a_run_on_a_failing_ray_ends_with_a_reason_and_the_next_one_goes_on(project: Path):
-    chance, num_killed, code = random.Random(11), 0, 1
+    chance, killed, codes = form.chance(11), Counter[str](), Counter[int]()
+    expected = left_in_peace(project.parent / "peace")
     for number in range(NUM_KILLS * 2):
-        if num_killed >= NUM_KILLS:
+        if killed.total() >= NUM_KILLS:
             break
-        driver = Driver(project, **({"RAY_testing_rpc_failure": FAULTS} if number % 2 == 0 else {}))
-        num_killed += kill_workers(driver, 2, chance)
+        apart = number % 2
+        driver = Driver(project, f"train.num_workers={apart}", **({"RAY_testing_rpc_failure": FAULTS} if number % 4 < 2 else {}))
+        if not apart or number % 6 == 1:
+            killed["workers"] += kill_workers(driver, 2, chance)
+        if apart:
+            for _ in range(1 + number % 3):
+                killed["training workers"] += kill_training_worker(driver, chance)
         if number % 3 == 0:
-            num_killed += kill_in_training(driver, project)
+            killed["drivers in training"] += kill_in_training(driver, project)
         elif number % 3 == 1:
-            num_killed += kill_at_random(driver, chance)
+            killed["drivers"] += kill_at_random(driver, chance)
         code = driver.end()
-        assert code in (0, 1, -signal.SIGKILL), driver.output.read_text()
-        assert "Traceback" not in driver.output.read_text()
+        codes[code] += 1
+        told = driver.output.read_text()
+        assert code in (0, 1, -signal.SIGKILL), told
+        assert "Traceback" not in told
+        print(f"{number}: apart {apart}, {dict(killed)}, exit {code}: {told.splitlines()[-1] if told else ''}", flush=True)
         if code == 0:
-            verify(project)
-            project = made(project.parent / f"again-{number}")
+            assert verify(project) == expected
+            project = made(project.parent / f"again-{number}" / "churn")
     last = Driver(project)
     assert last.end() == 0, last.output.read_text()
-    verify(project)
-    print(f"{num_killed} kills")
-    assert num_killed >= NUM_KILLS
+    assert verify(project) == expected
+    print(f"{dict(killed)}, exit codes {dict(codes)}")
+    assert killed.total() >= NUM_KILLS
 
 
-def verify(folder: Path) -> None:
-    """Every step was finished once, in whichever run, and no row was lost or doubled."""
+def left_in_peace(folder: Path) -> dict[str, str]:
+    (driver := Driver(made(folder / "churn"))).end()
+    assert driver.process.returncode == 0, driver.output.read_text()
+    return verify(folder / "churn")
+
+
+def verify(folder: Path) -> dict[str, str]:
+    """Every step was finished once, in whichever run, and no row was lost or doubled. Step -> the digest of its table or model."""
     scene = open_scene(folder)
     with scene.ledger.reading() as connection:
         artifacts = connection.execute(select(schema.artifacts)).all()
         held = connection.execute(select(schema.leases.c.key).where(schema.leases.c.released_at.is_(None))).all()
     assert not held
     assert {step: n for step, n in Counter(row.step for row in artifacts).items() if n > 1} == {}
+    digests = {}
     for row in artifacts:
         artifact = scene.ledger.artifact(row.id)
         assert artifact is not None
         assert all(map(scene.store.holds, artifact.files))
+        if isinstance(artifact, (Table, Model)):
+            digests[row.step] = artifact.digest
         if isinstance(artifact, Table):
             rows: pa.Table = read(scene.ledger, scene.store, artifact)
             assert rows.num_rows == NUM_FILES * NUM_ROWS, row.step
     scene.ledger.close()
+    return digests

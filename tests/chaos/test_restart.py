@@ -18,12 +18,12 @@ import pytest
 
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
-from tests.chaos import ingester, test_protocol, test_runs
+from tests.chaos import form, ingester, test_protocol, test_runs
 from tests.chaos.test_ingest import World, content, digest
 from tests.kafka import MockKafka
 
 ROOT = Path(__file__).parents[2]
-MODES = ("immediate", "fast") * (5 if os.environ.get("RAYPIPE_CHAOS") == "long" else 1)
+MODES = ("immediate", "fast") * form.amount(5, 1)
 
 pytestmark = [pytest.mark.postgres, pytest.mark.parametrize("own_url", ["postgres"], indirect=True)]
 

@@ -16,17 +16,17 @@ from sqlalchemy import select, text
 
 from raypipe.core import schema
 from raypipe.pipeline.plan import open_scene
+from tests.chaos import form
 from tests.chaos.runner import CHAINS, LENGTH
 
 ROOT = Path(__file__).parents[2]
-LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
-KILLS = 100 if LONG else 9
+KILLS = 100 if form.LONG else 9
 NUM_STEPS = CHAINS * LENGTH
 
 
 def test_a_run_killed_with_several_steps_at_work_is_followed_by_one_that_makes_only_the_rest(tmp_path: Path):
     num_killed = 0
-    for round_ in range(10 if LONG else 1):
+    for round_ in form.share(range(10)) if form.LONG else range(1):
         folder = tmp_path / str(round_)
         folder.mkdir()
         num_killed += killed_again_and_again(folder, random.Random(round_), KILLS)

@@ -5,8 +5,6 @@ They upsert, delete, compact, expire and collect garbage (without any grace) sid
 from __future__ import annotations
 
 import json
-import os
-import random
 import subprocess
 import sys
 import time
@@ -21,12 +19,12 @@ from raypipe.data.lake import snapshot as snapshots_
 from raypipe.data.lake import tags
 from raypipe.data.lake.current import current
 from raypipe.data.table import read, read_fragments, snapshots
+from tests.chaos import form
 from tests.chaos.table_writer import SCHEMA, TABLE, Writer, digest
 
 ROOT = Path(__file__).parents[2]
-LONG = os.environ.get("RAYPIPE_CHAOS") == "long"
 NUM_WRITERS = 3
-KILLS = 200 if LONG else 5
+KILLS = form.amount(200, 5)
 
 
 def start(url: str, store: Store, number: int, log: Path) -> subprocess.Popen[str]:
@@ -95,7 +93,7 @@ def test_writers_killed_again_and_again_lose_and_double_nothing(own_url: str, tm
     ledger = Ledger.open(own_url, "chaos")
     first = Writer(own_url, store.root, 0, logs[0])
     first.upsert()
-    chance = random.Random(KILLS)
+    chance = form.chance(KILLS)
     processes = {}
     for log in logs[1:]:
         log.touch()

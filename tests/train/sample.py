@@ -3,7 +3,8 @@
 import os
 import signal
 import sys
-from dataclasses import replace
+import time
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -14,8 +15,8 @@ from raypipe.core.store import Store
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.split import rule
 from raypipe.data.table import TableSchema
-from raypipe.train.fit import fit
-from raypipe.train.job import Job
+from raypipe.train.fit import fit, fit_in_worker
+from raypipe.train.job import Fitted, Job
 from raypipe.train.model import Mlp, ModelSettings
 
 NUM_ROWS = 4_000
@@ -65,6 +66,29 @@ class Stop:
             self.act()
 
 
+def killed() -> Stop:
+    """In the middle of the second epoch of an Mlp."""
+    return Stop(12 + 8, lambda: os.kill(os.getpid(), signal.SIGKILL))
+
+
+@dataclass(frozen=True)
+class KilledOnce:
+    """What a worker is to do: the first one is killed at work."""
+
+    mark: Path
+
+    def __call__(self, asked: Job) -> Fitted:
+        first = not self.mark.exists()
+        self.mark.touch()
+        return fit_in_worker(replace(asked, alive=killed()) if first else asked)
+
+
+def never(asked: Job) -> Fitted:
+    """What a worker is to do that says who it is, and hears nothing."""
+    asked.report(str(os.getpid()))
+    time.sleep(600)
+    raise AssertionError
+
+
 if __name__ == "__main__":
-    kill = Stop(12 + 8, lambda: os.kill(os.getpid(), signal.SIGKILL))
-    fit(job(Path(sys.argv[1]), MLP, checkpoint_every_steps=5, alive=kill))
+    fit(job(Path(sys.argv[1]), MLP, checkpoint_every_steps=5, alive=killed()))

@@ -19,6 +19,9 @@ def store(tmp_path: Path) -> Store:
     return Store.open(tmp_path)
 
 
+MINE = "000002-b"
+
+
 def found(store: Store) -> CheckpointInfo:
     info = latest(store, "c")
     assert info is not None
@@ -26,7 +29,7 @@ def found(store: Store) -> CheckpointInfo:
 
 
 def test_what_was_written_is_read_back(store: Store):
-    write(store, "c", at(3, 120))
+    write(store, "c", MINE, at(3, 120))
     info = found(store)
     assert (info.epoch, info.step, str(info)) == (3, 120, "epoch 3 of 5, step 120")
     assert read(info) == at(3, 120)
@@ -34,20 +37,20 @@ def test_what_was_written_is_read_back(store: Store):
 
 def test_there_is_none_before_the_first(store: Store):
     assert latest(store, "c") is None
-    sweep(store, "c")
+    sweep(store, "c", MINE)
 
 
 def test_the_last_two_are_kept(store: Store, tmp_path: Path):
     for step in (5, 10):
-        write(store, "c", at(1, step))
-    write(store, "c", at(2))
-    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["000001-000000010", "000002-000000000"]
+        write(store, "c", MINE, at(1, step))
+    write(store, "c", MINE, at(2))
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == [f"000001-000000010-{MINE}", f"000002-000000000-{MINE}"]
 
 
 @pytest.mark.parametrize("harm", ["cut", "flip", "lose", "manifest", "newer"])
 def test_one_that_is_not_what_was_written_is_passed_over_with_a_word(store: Store, harm: str):
-    write(store, "c", at(1))
-    torn = write(store, "c", at(2)).path
+    write(store, "c", MINE, at(1))
+    torn = write(store, "c", MINE, at(2)).path
     model, manifest = torn / "model.txt", torn / "manifest.json"
     if harm == "cut":
         model.write_bytes(model.read_bytes()[:-1])
@@ -64,23 +67,46 @@ def test_one_that_is_not_what_was_written_is_passed_over_with_a_word(store: Stor
     assert info is not None
     assert info.epoch == 1
     assert len(words) == 1
-    assert words[0].startswith("checkpoint 000002-000000000 is passed over: ")
+    assert words[0].startswith("checkpoint 000002-000000000-000002-b is passed over: ")
 
 
 def test_what_was_half_written_is_not_seen_and_swept(store: Store, tmp_path: Path):
-    write(store, "c", at(1))
-    half = tmp_path / "c" / ".000002-000000000.0a1b2c3d"
+    write(store, "c", MINE, at(1))
+    half = tmp_path / "c" / ".000002-000000000-000001-a.0a1b2c3d"
     half.mkdir()
     (half / "state.json").write_text("{")
     assert found(store).epoch == 1
-    sweep(store, "c")
+    sweep(store, "c", MINE)
     assert not half.exists()
 
 
+def test_a_new_attempt_goes_on_from_what_an_earlier_one_left_and_keeps_as_much_of_it_as_may_be_needed(store: Store, tmp_path: Path):
+    for step in (5, 10):
+        write(store, "c", "000001-a", at(1, step))
+    write(store, "c", "000001-b", at(1, 10))
+    sweep(store, "c", MINE)
+    assert sorted(p.name for p in (tmp_path / "c").iterdir()) == ["000001-000000010-000001-a", "000001-000000010-000001-b"]
+    assert found(store).step == 10
+
+
+def test_an_attempt_that_works_on_without_the_lease_harms_no_later_one(store: Store, tmp_path: Path):
+    """As the worker of a driver that was stopped does."""
+    half = tmp_path / "c" / ".000002-000000000-000002-b.0a1b2c3d"
+    write(store, "c", MINE, at(1))
+    half.mkdir()
+    sweep(store, "c", "000001-a")
+    for epoch in (1, 2, 3):
+        write(store, "c", "000001-a", at(epoch))
+    assert half.exists()
+    assert (tmp_path / "c" / f"000001-000000000-{MINE}").exists()
+    write(store, "c", MINE, at(2))
+    assert sum(p.name.endswith(MINE) for p in (tmp_path / "c").iterdir()) == 2
+
+
 def test_writing_one_again_replaces_it(store: Store):
-    first = write(store, "c", at(1)).path
+    first = write(store, "c", MINE, at(1)).path
     (first / "model.txt").write_bytes(b"torn")
-    write(store, "c", at(1))
+    write(store, "c", MINE, at(1))
     assert read(found(store)) == at(1)
 
 
