@@ -10,6 +10,7 @@ from raypipe.core.errors import LedgerError
 # A process that is stopped inside a transaction would block the others: the server ends it after a minute.
 OPTIONS = "-c synchronous_commit=on -c lock_timeout=30s -c statement_timeout=60s -c idle_in_transaction_session_timeout=60s"
 
+DEADLOCK = "40P01"
 
 THREADS = 32
 """Connections beyond the five that are kept: each step at work, and its heartbeat, may want one at the same moment."""
@@ -26,6 +27,8 @@ def engine(url: URL) -> Engine:
 
 
 def is_lost(error: DBAPIError) -> bool:
-    """Whether the server went away, is starting or stopping, or cannot be reached; an error of a statement is none of these."""
+    """Whether the server went away, is starting or stopping, or cannot be reached, or ended this transaction for one that it waited for and
+    that waited for it; another error of a statement is none of these."""
     state = getattr(error.orig, "sqlstate", None)
-    return error.connection_invalidated or (isinstance(error, OperationalError) and (state is None or state[:3] in ("57P", "080")))
+    gone = state is None or state[:3] in ("57P", "080") or state == DEADLOCK
+    return error.connection_invalidated or (isinstance(error, OperationalError) and gone)

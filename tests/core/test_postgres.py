@@ -188,3 +188,31 @@ def test_a_process_that_is_stopped_in_a_transaction_does_not_block_for_ever(ledg
         limits = [connection.execute(text(f"show {name}")).scalar_one() for name in ("idle_in_transaction_session_timeout", "lock_timeout")]
         assert limits == ["1min", "30s"]
         assert connection.execute(text("show synchronous_commit")).scalar_one() == "on"
+
+
+def test_a_publish_that_the_server_ended_to_end_a_deadlock_is_done_again(ledger: Ledger):
+    lease = ledger.claim("f1", "r1")
+    held, waits = threading.Event(), threading.Event()
+
+    def other() -> None:
+        with ledger.writing() as connection:
+            connection.execute(text("select pg_advisory_xact_lock(42)"))
+            held.set()
+            waits.wait(30)
+            time.sleep(0.3)  # who waited first is ended first
+            connection.execute(text("select 1 from raypipe_leases where key = 'f1' for update"))
+
+    calls: list[str] = []
+
+    def commit(connection: Connection, artifact_id: str) -> None:
+        calls.append(artifact_id)
+        waits.set()
+        connection.execute(text("select pg_advisory_xact_lock(42)"))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    held.wait(30)
+    made = ledger.publish(lease, RECORD, [commit])
+    thread.join()
+    assert calls == [made.id, made.id]
+    assert ledger.find("f1") == made

@@ -54,13 +54,14 @@ def live(connection: Connection, now: datetime, grace_s: float, one_host: bool) 
 
 def end_stale(connection: Connection, now: datetime, grace_s: float, one_host: bool) -> None:
     """Ends the leases of processes that are dead, or have given no sign of life for the grace period: should one wake up after all, what
-    it made is refused, since its files may be gone."""
+    it made is refused, since its files may be gone. One that publishes at this moment is waited for, and is not ended."""
     leases, here, seconds = schema.leases, Owner.here(), now.timestamp()
     query = select(leases).where(leases.c.released_at.is_(None), leases.c.owner.is_not(None))
-    for row in connection.execute(query).all():
+    # In one order, so that two which do this do not wait for each other.
+    for row in connection.execute(query.order_by(leases.c.project, leases.c.key)).all():
         if _is_stale(row, here, seconds, grace_s, one_host):
             this = and_(leases.c.project == row.project, leases.c.key == row.key, leases.c.token == row.token)
-            connection.execute(update(leases).where(this).values(released_at=seconds))
+            connection.execute(update(leases).where(this, leases.c.released_at.is_(None)).values(released_at=seconds))
 
 
 def _is_stale(row: Any, here: Owner, now: float, grace_s: float, one_host: bool) -> bool:

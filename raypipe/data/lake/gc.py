@@ -87,6 +87,8 @@ def gc(
         if not catalog.exists(connection):
             return Collected((), (), 0)
         if not dry_run:
+            # As a publish does it: first its lease, then the catalog. The other way round the two would wait for each other.
+            attempts.end_stale(connection, now, grace_s, ledger.one_host)
             catalog.lock(connection)
         found = _Found(connection, ledger, there, now, policy, grace_s, going or Going())
         lists = _lists(connection)
@@ -98,7 +100,6 @@ def gc(
             _relist(connection, found, lists, {g.path for g in deleted}, now)
             _prune(connection, found, there.keys() - {g.path for g in deleted})
             mapped.forget(connection, ledger, policy, now)
-            attempts.end_stale(connection, now, grace_s, ledger.one_host)
             if deleted:
                 ledger.note(connection, "collected", {"files": len(deleted), "bytes": sum(g.size for g in deleted)})
     for garbage in () if dry_run else deleted:

@@ -1,4 +1,5 @@
 import os
+import threading
 import time
 import uuid
 
@@ -6,8 +7,9 @@ import pyarrow as pa
 import pytest
 
 from raypipe.core.errors import Fenced
+from raypipe.core.lease import fence, release
 from raypipe.core.ledger import Record, Run
-from raypipe.data.lake import tags
+from raypipe.data.lake import catalog, tags
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.expire import expire
 from raypipe.data.lake.gc import gc
@@ -211,3 +213,21 @@ def test_checkpoints_go_after_thirty_days_those_of_a_forced_training_too(lake, f
     found = collect(lake, grace_s=0)
     assert ([g.path for g in found.deleted], found.num_unknown) == ([old], 0)
     assert new in paths(lake)
+
+
+@pytest.mark.parametrize("own_url", ["postgres"], indirect=True)
+def test_a_publish_by_one_that_is_taken_for_dead_and_a_collection_do_not_wait_for_each_other(lake):
+    """The publish holds its lease, and wants the catalog; the collection ends leases of the dead, and holds the catalog."""
+    put(lake, append, range(10))
+    lease = lake.ledger.claim("slow", "slow", ttl_s=0.01)
+    time.sleep(0.02)
+    with lake.ledger.writing() as connection:
+        fence(connection, lake.ledger.project, lease)
+        collecting = threading.Thread(target=collect, args=(lake,), kwargs={"grace_s": 0})
+        collecting.start()
+        collecting.join(0.5)
+        assert collecting.is_alive()
+        catalog.lock(connection)
+        release(connection, lake.ledger.project, lease, 1.0)
+    collecting.join(20)
+    assert not collecting.is_alive()
