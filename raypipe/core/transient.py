@@ -22,8 +22,10 @@ _LASTING = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, err
 _NAMES = frozenset(
     {"ConnectionError", "TimeoutError", "Timeout", "OperationalError", "EndpointConnectionError", "ConnectTimeoutError", "ReadTimeoutError"}
 )
-_RAYS = frozenset({"RayTaskError", "TaskCancelledError", "RuntimeEnvSetupError", "PendingCallsLimitExceeded", "UserCodeException"})
-"""Errors of Ray's that say that code failed, not that the cluster did."""
+_RAYS = frozenset(
+    {"RayTaskError", "TaskCancelledError", "RuntimeEnvSetupError", "PendingCallsLimitExceeded", "UserCodeException", "OutOfDiskError"}
+)
+"""Errors of Ray's that say that code failed or a disk is full, not that the cluster did."""
 
 
 def is_transient(error: BaseException) -> bool:

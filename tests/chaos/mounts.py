@@ -68,11 +68,11 @@ def small(folder: Path, size: str) -> Iterator[Disk]:
 
 
 @contextlib.contextmanager
-def powered(folder: Path) -> Iterator[Disk]:
+def powered(folder: Path, megabytes: int = 128) -> Iterator[Disk]:
     """ext4 in a file."""
     image = folder / "image"
     with image.open("wb") as file:
-        file.truncate(128 << 20)
+        file.truncate(megabytes << 20)
     if wrong := _run("mkfs.ext4", "-q", "-F", str(image)):
         pytest.skip(f"power cuts need mkfs.ext4, and are left out: {wrong}")
     disk = Disk(folder, str(image), "-o", "loop")

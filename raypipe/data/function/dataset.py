@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from raypipe.core import spill
 from raypipe.core.errors import RaypipeError
 from raypipe.data.dataset import dataset
 from raypipe.data.function.callee import Callee, Code, to_form
@@ -30,11 +33,24 @@ def call(work: Work, code: Code, tables: Mapping[str, Given]) -> Written:
     import ray.data
 
     callee = code.load(apart=True)
-    result = callee.tell(lambda: callee.function(**{n: _given(work, t) for n, t in tables.items()}, **callee.settings))
-    if not isinstance(result, ray.data.Dataset):
-        raise FunctionError(f"{callee.title} returned {type(result).__name__}, expected a ray.data.Dataset")
-    pieces = _written(work, callee, result, [t.schema for t in tables.values()])
+    with spill.told(callee.title), _unlogged():
+        result = callee.tell(lambda: callee.function(**{n: _given(work, t) for n, t in tables.items()}, **callee.settings))
+        if not isinstance(result, ray.data.Dataset):
+            raise FunctionError(f"{callee.title} returned {type(result).__name__}, expected a ray.data.Dataset")
+        pieces = _written(work, callee, result, [t.schema for t in tables.values()])
     return settled(work, code.target, pieces)
+
+
+@contextlib.contextmanager
+def _unlogged() -> Iterator[None]:
+    """Ray Data writes the stack of what it raises to the terminal; here it is told in one message, and the stack lies in the run's log."""
+    logger = logging.getLogger("ray.data.exceptions")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)
 
 
 def _given(work: Work, table: Given) -> Any:
