@@ -133,6 +133,7 @@ def test_a_full_disk_under_what_ray_spills_is_named_and_the_run_goes_on_once_the
         code, told = wide(folder, disk.path)
         assert code == 1, told
         assert "Traceback" not in told
+        assert "ERROR" not in told
         assert told.splitlines()[-1].startswith(
             "raypipe: function widely.widely: its rows do not fit into Ray's object store (80.0 MB), and the disk that Ray moves them to "
             f"is full: {disk.path}, "

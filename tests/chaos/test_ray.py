@@ -86,7 +86,7 @@ class Driver:
     """`raypipe run` as a user starts it."""
 
     def __init__(self, folder: Path, *overrides: str, **environ: str):
-        self.output = folder / "output"
+        self.output = folder / f"output-{len(list(folder.glob('output-*')))}"
         with self.output.open("w") as stream:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "churn", *overrides],
@@ -207,8 +207,27 @@ def test_a_run_on_a_failing_ray_ends_with_a_reason_and_the_next_one_goes_on(proj
     assert killed.total() >= NUM_KILLS
 
 
-def left_in_peace(folder: Path) -> dict[str, str]:
-    (driver := Driver(made(folder / "churn"))).end()
+@pytest.mark.skipif(not form.LONG, reason="two minutes, most of them a lease's time to live: RAYPIPE_CHAOS=long runs it")
+def test_a_driver_stopped_past_its_lease_is_fenced_and_the_training_worker_that_it_left_harms_nobody(project: Path):
+    expected = left_in_peace(project.parent / "peace", "train.epochs=4000")
+    zombie = Driver(project, "train.epochs=4000", "train.num_workers=1")
+    zombie.until(lambda: any((project / ".raypipe" / "store" / "checkpoints").glob("*/*/000*")))
+    zombie.process.send_signal(signal.SIGSTOP)
+    try:
+        (left,) = zombie.workers("RayTrainWorker")
+        successor = Driver(project, "train.epochs=4000", "train.num_workers=1")
+        assert successor.end() == 0, successor.output.read_text()
+        print(successor.output.read_text())
+    finally:
+        zombie.process.send_signal(signal.SIGCONT)
+    assert zombie.end() == 75
+    assert "lost its lease" in zombie.output.read_text()
+    assert not _command(left)
+    assert verify(project) == expected
+
+
+def left_in_peace(folder: Path, *overrides: str) -> dict[str, str]:
+    (driver := Driver(made(folder / "churn"), *overrides)).end()
     assert driver.process.returncode == 0, driver.output.read_text()
     return verify(folder / "churn")
 

@@ -33,3 +33,11 @@ def test_a_training_that_is_asked_for_anew_begins_at_the_beginning(churn: Path, 
     assert main(["run", *BOOSTER, "train.epochs=2", "--force", "train"]) == 0
     assert resumed_from(churn) is None
     assert "epoch 1:" in capsys.readouterr().out
+
+
+def test_where_it_trains_is_no_part_of_what_it_is_and_more_workers_than_one_are_refused(churn: Path, capsys: pytest.CaptureFixture[str]):
+    assert main(["plan", "train.num_workers=1"]) == 0
+    (train,) = [line.split()[1] for line in capsys.readouterr().out.splitlines() if line.split()[:1] == ["train"]]
+    assert train == "HIT"
+    assert main(["check", "train.num_workers=2"]) == 2
+    assert "train.num_workers: found 2, expected 0 or 1: the feed has one worker for now." in capsys.readouterr().err

@@ -44,7 +44,7 @@ def call(work: Work, code: Code, tables: Mapping[str, Given]) -> Written:
 @contextlib.contextmanager
 def _unlogged() -> Iterator[None]:
     """Ray Data writes the stack of what it raises to the terminal; here it is told in one message, and the stack lies in the run's log."""
-    logger = logging.getLogger("ray.data.exceptions")
+    logger = logging.getLogger("ray.data")
     before = logger.level
     logger.setLevel(logging.CRITICAL)
     try:
