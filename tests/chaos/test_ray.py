@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -135,38 +136,62 @@ def kill(pid: int) -> bool:
     return False
 
 
-def kill_workers(driver: Driver, most: int, chance: random.Random) -> int:
+Killed = Iterator[str]
+"""What was killed, each time that something was."""
+
+
+def workers(driver: Driver, folder: Path, chance: random.Random) -> Killed:
     """While the run lasts, one of those that are there now and then."""
-    killed = 0
-    for _ in range(most):
+    for _ in range(2):
         driver.until(lambda: bool(driver.workers()))
         time.sleep(chance.uniform(0, 1.5))
-        if workers := driver.workers():
-            killed += kill(chance.choice(workers))
-    return killed
+        if (there := driver.workers()) and kill(chance.choice(there)):
+            yield "workers"
 
 
-def kill_training_worker(driver: Driver, chance: random.Random) -> int:
+def training_worker(driver: Driver, folder: Path, chance: random.Random) -> Killed:
     """Anywhere between its start and its end, which is four seconds later on a quiet machine."""
     driver.until(lambda: bool(driver.workers("RayTrainWorker")))
     time.sleep(chance.uniform(0, 5))
-    return sum(map(kill, driver.workers("RayTrainWorker")[:1]))
+    if any(map(kill, driver.workers("RayTrainWorker"))):
+        yield "training workers"
 
 
-def kill_in_training(driver: Driver, folder: Path) -> int:
+def driver_in_training(driver: Driver, folder: Path, chance: random.Random) -> Killed:
+    """Once it has a checkpoint more."""
     checkpoints = folder / ".raypipe" / "store" / "checkpoints"
     before = set(checkpoints.glob("*/*/*"))
     driver.until(lambda: not before.issuperset(checkpoints.glob("*/*/*")))
-    return _kill_driver(driver)
+    time.sleep(chance.uniform(0, 1))
+    if _kill_driver(driver):
+        yield "drivers in training"
 
 
-def kill_at_random(driver: Driver, chance: random.Random) -> int:
+def both(driver: Driver, folder: Path, chance: random.Random) -> Killed:
+    yield from training_worker(driver, folder, chance)
+    yield from driver_in_training(driver, folder, chance)
+
+
+def driver_at_random(driver: Driver, folder: Path, chance: random.Random) -> Killed:
     driver.until(lambda: "source" in driver.output.read_text())
     time.sleep(chance.uniform(0, 8))
-    return _kill_driver(driver)
+    if _kill_driver(driver):
+        yield "drivers"
 
 
-def _kill_driver(driver: Driver) -> int:
+HARMS = (
+    (0, driver_at_random),
+    (1, both),
+    (0, workers),
+    (1, driver_in_training),
+    (1, training_worker),
+    (0, driver_in_training),
+    (1, workers),
+)
+"""Where it trains, and who is killed."""
+
+
+def _kill_driver(driver: Driver) -> bool:
     alive = driver.process.poll() is None
     driver.process.kill()
     driver.process.wait()
@@ -180,23 +205,15 @@ def test_a_run_on_a_failing_ray_ends_with_a_reason_and_the_next_one_goes_on(proj
     for number in range(NUM_KILLS * 2):
         if killed.total() >= NUM_KILLS:
             break
-        apart = number % 2
-        driver = Driver(project, f"train.num_workers={apart}", **({"RAY_testing_rpc_failure": FAULTS} if number % 4 < 2 else {}))
-        if not apart or number % 6 == 1:
-            killed["workers"] += kill_workers(driver, 2, chance)
-        if apart:
-            for _ in range(1 + number % 3):
-                killed["training workers"] += kill_training_worker(driver, chance)
-        if number % 3 == 0:
-            killed["drivers in training"] += kill_in_training(driver, project)
-        elif number % 3 == 1:
-            killed["drivers"] += kill_at_random(driver, chance)
+        apart, harm = HARMS[number % len(HARMS)]
+        driver = Driver(project, f"train.num_workers={apart}", **({"RAY_testing_rpc_failure": FAULTS} if number % 2 else {}))
+        killed.update(harm(driver, project, chance))
         code = driver.end()
         codes[code] += 1
         told = driver.output.read_text()
         assert code in (0, 1, -signal.SIGKILL), told
         assert "Traceback" not in told
-        print(f"{number}: apart {apart}, {dict(killed)}, exit {code}: {told.splitlines()[-1] if told else ''}", flush=True)
+        print(f"{number}: apart {apart}, {dict(killed)}, exit {code}", *re.findall("raypipe: .*", told), flush=True)
         if code == 0:
             assert verify(project) == expected
             project = made(project.parent / f"again-{number}" / "churn")
