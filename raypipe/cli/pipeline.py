@@ -64,16 +64,18 @@ def config_name(folder: Path, name: str | None) -> str:
 def check(options: argparse.Namespace) -> int:
     """Exit code 0 where the pipeline can start."""
     from raypipe.pipeline.check import check as problems_of
+    from raypipe.pipeline.figures import not_foreseen
 
     opened = open_pipeline(options)
     problems = problems_of(opened.pipeline, opened.scene, opened.cluster)
     if problems:
         raise ConfigError(problems)
+    notes = not_foreseen(opened.pipeline, opened.scene.search)
     if options.json:
-        print(json.dumps({"pipeline": opened.pipeline.name, "steps": list(opened.pipeline.nodes), "problems": []}))
+        print(json.dumps({"pipeline": opened.pipeline.name, "steps": list(opened.pipeline.nodes), "problems": [], "notes": notes}))
     else:
         count = len(opened.pipeline.nodes)
-        print(f"{opened.pipeline.name}: {count} step{'s' if count > 1 else ''}, nothing wrong.")
+        print("\n".join([f"{opened.pipeline.name}: {count} step{'s' if count > 1 else ''}, nothing wrong.", *notes]))
     return 0
 
 
@@ -82,6 +84,7 @@ def plan(options: argparse.Namespace) -> int:
     from raypipe.cli.explain import pass_lines
     from raypipe.cli.terminal import plan_lines
     from raypipe.pipeline.explain import explained
+    from raypipe.pipeline.figures import not_foreseen
     from raypipe.pipeline.run import checked_plan
 
     opened = open_pipeline(options)
@@ -91,7 +94,7 @@ def plan(options: argparse.Namespace) -> int:
         told = {"passes": {name: [asdict(one) for one in some.passes] for name, some in passes.items()}} if options.explain else {}
         print(json.dumps({"pipeline": opened.pipeline.name, "steps": plan_json(found), **told}, indent=2))
     else:
-        plan_lines(found)
+        plan_lines(found, not_foreseen(opened.pipeline, opened.scene.search, {s.name for s in found.steps if s.ready}))
         for name, some in passes.items():
             pass_lines(name, some)
     return 0

@@ -24,7 +24,7 @@ from raypipe.core.place import find_project
 from raypipe.loop.foreseen import foreseen, left_out
 from raypipe.loop.halving import num_kept, rungs
 from raypipe.loop.sweep import Sweeping, SweepResult
-from raypipe.loop.trial import Point, Trial
+from raypipe.loop.trial import Point, Trial, parted
 from raypipe.pipeline.assemble import assemble
 from raypipe.pipeline.build import component
 from raypipe.pipeline.driver import Options
@@ -145,7 +145,8 @@ def _ranked(result: SweepResult, how: Sweep, options: argparse.Namespace) -> Non
         return
     out = console()
     out.print(Text(f"best by {result.by} ({result.direction}): {result.best.point}", style="bold"))
-    step = result.best.point.pipeline.nodes[result.by.partition(".")[0]]
+    nodes = result.best.point.pipeline.nodes
+    step = nodes[parted(result.by, nodes)[0]]
     if step.target == "raypipe.steps.evaluate.Evaluate":
         out.print("its figure is of the rows that chose it, and flatters: train.validation.* leaves the test part for the end", style="dim")
 

@@ -48,12 +48,14 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
-def plan_lines(plan: Plan) -> None:
-    """Each step with its state and why, then whether anything is to do."""
+def plan_lines(plan: Plan, notes: Sequence[str] = ()) -> None:
+    """Each step with its state and why, then what cannot be known beforehand, and whether anything is to do."""
     out = console()
     width = max(len(s.name) for s in plan.steps)
     for step in plan.steps:
         out.print(_line(step.name, width, step.standing.state if step.standing and step.state == "HIT" else step.state, "", step.why))
+    for note in notes:
+        out.print(Text(note, style="dim"))
     if plan.nothing_to_do:
         out.print("nothing to do", style="dim")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,6 +16,8 @@ from raypipe.pipeline.assemble import TRANSFORM_SETTINGS
 
 OPEN = ("steps", "transform", "contract.columns")
 """Mappings to which `+key=value` adds; elsewhere the keys are settings, which are there or are not."""
+_INSIDE = re.compile(r"(steps\.[^.]+\.pipeline\.)+")
+"""What stands before the same mappings of a sub-pipeline."""
 
 
 def parse(texts: Sequence[str]) -> tuple[list[Override], list[Problem]]:
@@ -92,9 +95,15 @@ def _holder(config: dict[str, Json], parents: Sequence[str], override: Override)
             holder[part] = {}
         holder = holder[part]
     where = ".".join(parents)
-    if where in OPEN and not override.is_delete() and parents and isinstance(holder, dict):
-        _require_known(holder, path_of(override)[-1], where, override)
+    if (kind := _open(where)) and not override.is_delete() and isinstance(holder, dict):
+        _require_known(holder, path_of(override)[-1], kind, override)
     return holder
+
+
+def _open(where: str) -> str:
+    """The one of OPEN that the key names, in the pipeline or in a sub-pipeline; empty where it names none."""
+    inner = _INSIDE.sub("", where, count=1)
+    return inner if inner in OPEN else ""
 
 
 def _require_addable(holder: dict[str, Json], part: str, where: str, override: Override) -> None:
@@ -105,8 +114,8 @@ def _require_addable(holder: dict[str, Json], part: str, where: str, override: O
     if override.is_delete():
         hint = nearest(part, holder)
         raise LookupError(f"there is nothing to take out.{hint if hint.startswith(' Did') else ''}")
-    if parent in OPEN:
-        _require_known(holder, part, parent, override)
+    if kind := _open(parent):
+        _require_known(holder, part, kind, override)
 
 
 def _require_known(holder: dict[str, Json], part: str, parent: str, override: Override) -> None:

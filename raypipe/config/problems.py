@@ -108,7 +108,8 @@ class _Check:
         """A sub-pipeline; of several that it stands for, the first: they differ in values alone."""
         wrong = sub_problems(where, written, SLOT_NAMES)
         yield from wrong
-        for _, inner, _ in itertools.islice(expanded("", written), 0 if wrong else 1):
+        is_whole = all(p.where.startswith(f"{where}.pipeline.") for p in wrong)
+        for _, inner, _ in itertools.islice(expanded("", written), 1 if is_whole else 0):
             yield from (Problem(f"{where}.pipeline.{p.where}", p.what) for p in self._steps_of(inner))
 
     def _component(self, where: str, node: Json, bound: bool = False) -> Iterator[Problem]:

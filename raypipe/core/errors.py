@@ -101,3 +101,10 @@ def nearest(name: str, valid: Iterable[str]) -> str:
     if close:
         return f" Did you mean '{close[0]}'?"
     return f" Valid: {', '.join(names)}." if names else ""
+
+
+def nearest_and_all(name: str, valid: Iterable[str]) -> str:
+    """`nearest`, and the list in any case: ` Did you mean 'x'? There are: x, y.`"""
+    names = sorted(valid)
+    hint = nearest(name, names)
+    return f"{hint} There are: {', '.join(names)}." if hint.startswith(" Did") else hint

@@ -112,8 +112,8 @@ class Step(Protocol):
     - `columns(self, **inputs) -> Columns | None`: the columns it would make from those of its inputs, known before anything runs.
     - `needs(self) -> dict[str, float]`: what it takes of the cluster while it runs, by Ray's names (`{"CPU": 2}`); by default one CPU.
     - `driver_only: ClassVar[bool]`: it is cheap work of the driver's own, which takes nothing of the cluster.
-    - `figures: ClassVar[tuple[str, ...]]` (raypipe's own): the names of every figure that its artifact may have, so that a condition on
-      another one is refused before anything runs.
+    - `figures: ClassVar[tuple[str, ...]]` (raypipe's own, all of them): the dotted names of every figure that its artifact may have beyond
+      those of every table, so that a condition on another one is refused before anything runs.
     - `check(self, where, **inputs) -> list[Problem]`: what is wrong with it, knowing `Columns` of its inputs (None: not known).
 
     A field with `metadata=NO_IDENTITY` says where or how fast, not what: it is no part of the fingerprint.

@@ -8,19 +8,21 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
-from typing import Literal
+from typing import Literal, TypeVar
 
 from raypipe.code.settled import settled
 from raypipe.config.sweep import Sweep
 from raypipe.core.cluster import Debug
 from raypipe.core.errors import ConfigError, Problem
 from raypipe.loop.halving import num_kept, rungs, with_epochs
-from raypipe.loop.trial import Point, Trial, best_first, direction_of, figures_of, tried
+from raypipe.loop.trial import Point, Trial, best_first, direction_of, figures_of, parted, tried
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.driver import Options
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.pipeline.run import RunResult, checked_plan, run, run_id
+
+T = TypeVar("T")
 
 NOBODY = 1
 """Exit code of a sweep in which no point has the figure."""
@@ -66,25 +68,31 @@ class Sweeping:
         self.result = SweepResult(run_id(), sweep.by, sweep.direction or direction_of(sweep.by))
         self.on_ranked: Callable[[SweepResult], None] = lambda result: None
         """Told of the trials, before the best one runs whole."""
-        self.pipelines = {point.number: tried(point.pipeline, self.names, scene) for point in points}
+        self.pipelines = self._of_each(lambda point: tried(point.pipeline, self.names, scene))
         self._trials: dict[int, Trial] = {}
         self._stopped = False
 
     def check(self) -> None:
         """ConfigError with what is wrong with any point, and with that of the first point that has it."""
-        problems: dict[Problem, Point] = {}
         if self.sweep.scheduler == "halving":
             rungs(list(self.pipelines.values()), self.sweep.reduction)
         with settled():
-            for point in self.points:
-                try:
-                    checked_plan(point.pipeline, self.scene, self.options.cluster)
-                except ConfigError as error:
-                    problems = dict.fromkeys(error.problems, point) | problems
+            self._of_each(lambda point: checked_plan(point.pipeline, self.scene, self.options.cluster))
+
+    def _of_each(self, made: Callable[[Point], T]) -> dict[int, T]:
+        """By the points' numbers; ConfigError with the problems of all, each with the first point that has it."""
+        found: dict[int, T] = {}
+        problems: dict[Problem, Point] = {}
+        for point in self.points:
+            try:
+                found[point.number] = made(point)
+            except ConfigError as error:
+                problems = {**problems, **dict.fromkeys((p for p in error.problems if p not in problems), point)}
         if problems:
             raise ConfigError(
                 [replace(problem, what=f"{problem.what} (point {point.number}: {point})") for problem, point in problems.items()]
             )
+        return found
 
     def go(self) -> SweepResult:
         """All points, then the best one whole. Ray is started once, by the first step that needs it."""
@@ -165,7 +173,7 @@ class Sweeping:
         result = run(with_epochs(pipeline, epochs) if epochs else pipeline, self.scene, options)
         if result.state == "failed":
             return Trial(point, "FAILED", name, error=result.error, seconds=result.seconds, epochs=epochs)
-        skipped = [step for step in {n.partition(".")[0] for n in self.names} if not result.steps[step].ready]
+        skipped = [step for step in {parted(name, result.steps)[0] for name in self.names} if not result.steps[step].ready]
         if skipped:
             why = "; ".join(f"'{step}' is not made: {result.steps[step].why}" for step in skipped)
             return Trial(point, "FAILED", name, error=why, seconds=result.seconds, epochs=epochs)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import ConfigError, Problem, nearest
+from raypipe.core.errors import ConfigError, Problem, nearest, nearest_and_all
 from raypipe.core.tracker import NoTracker, Tracker
 from raypipe.evaluate.figure import HIGHER_IS_BETTER
 from raypipe.pipeline.build import defines
+from raypipe.pipeline.figures import figures_of as foreseen_figures
+from raypipe.pipeline.figures import misnamed
 from raypipe.pipeline.graph import reads
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Scene
@@ -59,18 +61,24 @@ class Trial:
         return self if earlier is None else replace(self, seconds=self.seconds + earlier.seconds)
 
 
+def parted(name: str, steps: Collection[str]) -> tuple[str, str]:
+    """The step and its figure that `of.EWR.train.validation.auc` means: the longest name of a step at its beginning, or the first word."""
+    ends = [place for place, letter in enumerate(f"{name}.") if letter == "." and name[:place] in steps]
+    step = name[: ends[-1]] if ends else name.partition(".")[0]
+    return step, name[len(step) + 1 :]
+
+
 def figures_of(result: RunResult, names: Sequence[str]) -> dict[str, float | None]:
     """The figures of that run. ConfigError for one that its step does not have, with those that it has."""
     found, problems = {}, []
     for name in names:
-        step, _, figure = name.partition(".")
+        step, figure = parted(name, result.steps)
         there = numbers(result[step].figures)
         if figure in there:
             found[name] = there[figure]
         else:
-            hint = nearest(figure, there)
-            listed = "" if hint.startswith(" Valid") else f" It has: {', '.join(sorted(there)) or 'none'}."
-            problems.append(Problem(name, f"what '{step}' made has no figure '{figure}'.{hint}{listed}"))
+            hint = nearest_and_all(figure, there) or " It has none that is a number."
+            problems.append(Problem(name, f"what '{step}' made has no figure '{figure}'.{hint}"))
     if problems:
         raise ConfigError(problems)
     return found
@@ -106,9 +114,9 @@ def best_first(trials: Sequence[Trial], by: str, direction: Literal["max", "min"
 
 def tried(pipeline: Pipeline, figures: Sequence[str], scene: Scene) -> Pipeline:
     """The steps that a point runs: those that its figures are made from. ConfigError where one of them changes something in the world."""
-    wanted = list(dict.fromkeys(name.partition(".")[0] for name in figures))
-    if unknown := [name for name in wanted if name not in pipeline.nodes]:
-        raise ConfigError([Problem("sweep.by", f"there is no step '{name}'.{nearest(name, pipeline.nodes)}") for name in unknown])
+    if unknown := [p for name in figures if (p := _unknown(name, pipeline.nodes) or _missing(name, pipeline, scene))]:
+        raise ConfigError(unknown)
+    wanted = list(dict.fromkeys(parted(name, pipeline.nodes)[0] for name in figures))
     names: set[str] = set()
     while wanted:
         name = wanted.pop()
@@ -121,3 +129,23 @@ def tried(pipeline: Pipeline, figures: Sequence[str], scene: Scene) -> Pipeline:
         raise ConfigError([Problem("sweep.by", told)])
     nodes = {name: node for name, node in pipeline.nodes.items() if name in names}
     return Pipeline.of(pipeline.name, nodes, {name: how for name, how in pipeline.execution.items() if name in names})
+
+
+def _missing(name: str, pipeline: Pipeline, scene: Scene) -> Problem | None:
+    """A figure that its step never has, as far as that is known before it runs."""
+    step, figure = parted(name, pipeline.nodes)
+    there = foreseen_figures(pipeline.nodes[step], scene.search)
+    return Problem(name, what) if there is not None and (what := misnamed(step, figure, there)) else None
+
+
+def _unknown(name: str, steps: Collection[str]) -> Problem | None:
+    """What is wrong with the step that a figure is of. The first word may be that of a sub-pipeline."""
+    step, figure = parted(name, steps)
+    if step in steps:
+        return None if figure else Problem(name, f"'{step}' alone says nothing: name a figure of the step, as in {step}.num_rows.")
+    inner = [other for other in steps if other.startswith(f"{step}.")]
+    if not inner:
+        return Problem(name, f"there is no step '{step}'.{nearest(step, steps)}")
+    depth = max(other.count(".") for other in inner) + 1
+    tried = ".".join(name.split(".")[:depth])
+    return Problem(name, f"'{step}' is a sub-pipeline, and has no step '{tried}'.{nearest(tried, inner)}")

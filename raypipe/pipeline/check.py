@@ -8,11 +8,10 @@ from typing import Any
 
 from raypipe.core.artifact import Artifact, Table
 from raypipe.core.cluster import Cluster, check_reach
-from raypipe.core.errors import ConfigError, Problem, nearest
+from raypipe.core.errors import ConfigError, Problem
 from raypipe.core.step import Columns
 from raypipe.pipeline.build import build_step
-from raypipe.pipeline.condition import Condition
-from raypipe.pipeline.fingerprint import own_class
+from raypipe.pipeline.figures import figure_problems
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, Scene
@@ -24,7 +23,7 @@ def check(pipeline: Pipeline, scene: Scene, cluster: Cluster | None = None, plan
     `plan` tells which tables are there already: their columns are known, whatever their contracts leave open.
     """
     there = {s.name: s.artifact for s in plan.steps if s.ready} if plan else {}
-    problems = column_problems(pipeline, scene, there) + figure_problems(pipeline, scene)
+    problems = column_problems(pipeline, scene, there) + figure_problems(pipeline, scene.search)
     if cluster is not None:
         problems += check_reach(cluster, scene.place.ledger_url, scene.place.store_root)
     return problems
@@ -58,23 +57,6 @@ def columns_of(made: Artifact | None) -> Columns | None:
     schema = TableSchema.from_json(made.schema)
     types = {field.name: type_name(field.type) for field in schema.arrow}
     return Columns(tuple(types), types, frozenset(schema.known_afterwards), schema.label, schema.features)
-
-
-def figure_problems(pipeline: Pipeline, scene: Scene) -> list[Problem]:
-    """Figures that a `when` reads and the step named never has, as far as steps declare theirs."""
-    problems = []
-    for name, execution in pipeline.execution.items():
-        for step, figure, *_ in Condition(execution.when).figures if execution.when else ():
-            there = _figures_of(pipeline.nodes[step].target)
-            if there and figure not in there:
-                hint = f"{nearest(figure, there)} There are: {', '.join(sorted(there))}."
-                problems.append(Problem(f"execution.{name}.when", f"'{step}' has no figure '{figure}'.{hint}"))
-    return problems
-
-
-def _figures_of(target: str) -> tuple[str, ...]:
-    """Empty where a step does not say."""
-    return getattr(own_class(target), "figures", ()) if target.startswith("raypipe.") else ()
 
 
 class _Asked:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import DataError, nearest
+from raypipe.core.errors import DataError, nearest_and_all
 
 _COMPARE: dict[type[ast.cmpop], Callable[[Any, Any], bool]] = {
     ast.Gt: operator.gt,
@@ -175,8 +175,7 @@ def _look(where: str, path: Path, figures: Mapping[str, Mapping[str, Json]]) -> 
     for depth, name in enumerate(path[1:], 1):
         if not isinstance(value, Mapping) or name not in value:
             there = list(value) if isinstance(value, Mapping) else []
-            hint = f" There are: {', '.join(sorted(there))}." if there else ""
-            raise DataError(f"{where}: {'.'.join(path[:depth])} has no figure '{name}'.{nearest(name, there) if there else ''}{hint}")
+            raise DataError(f"{where}: {'.'.join(path[:depth])} has no figure '{name}'.{nearest_and_all(name, there)}")
         value = value[name]
     return value
 

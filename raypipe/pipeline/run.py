@@ -17,6 +17,7 @@ from raypipe.core.ledger import Run
 from raypipe.pipeline.check import check
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
 from raypipe.pipeline.driver import Driver, Options
+from raypipe.pipeline.figures import figure_problems
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
 
@@ -94,6 +95,8 @@ def _record_end(result: RunResult, scene: Scene) -> None:
 def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster, chosen: Chosen = EVERY_STEP) -> Plan:
     """The plan, or ConfigError with everything that is wrong. Where nothing is to do the same pipeline has passed before, and the check
     is spared: it reads SQL expressions with Polars, which alone costs twice as much as the rest of an unchanged run."""
+    if figure_problems(pipeline, scene.search):  # a plan would compare what is there, and fail at the first one
+        raise ConfigError(check(pipeline, scene, cluster))
     planned = plan(pipeline, scene, chosen)
     problems = [] if planned.nothing_to_do else check(pipeline, scene, cluster, planned)
     problems += [

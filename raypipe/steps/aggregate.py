@@ -20,6 +20,7 @@ class Aggregate:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("duckdb", "polars", "pyarrow")
+    figures: ClassVar[tuple[str, ...]] = ("read", "groups")
 
     by: list[str]
     """The columns whose equal values make a group; an empty list: all rows are one."""

@@ -15,6 +15,7 @@ class Compact:
     """Works on the newest snapshot of its table whenever that has changed. The digest stays, unless rows may move."""
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("files_before", "files_after", "rows_rewritten")
 
     table: Ref[Table] = Ref("source")
     """The step whose table is compacted."""

@@ -16,6 +16,7 @@ class Distinct:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("duckdb", "pyarrow")
+    figures: ClassVar[tuple[str, ...]] = ("dropped",)
 
     by: list[str] | None = None
     """The columns in which rows must be equal to be the same; null: all."""

@@ -16,6 +16,7 @@ class Expire:
     """Runs whenever its table has changed. What a tag, a registered model, a live run or the newest artifact of a step needs, stays."""
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("expired", "kept")
 
     table: Ref[Table] = Ref("source")
     """The step whose table's snapshots end."""

@@ -15,6 +15,7 @@ class FromTable:
 
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ()
 
     name: str
     """The table's name."""

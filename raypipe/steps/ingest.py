@@ -22,6 +22,17 @@ class Ingest:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow",)
+    figures: ClassVar[tuple[str, ...]] = (
+        "new_pieces",
+        "rows_read",
+        "rows_sampled",
+        "rows_dropped",
+        "rows_quarantined",
+        "rows_replaced",
+        "records_quarantined",
+        "files_quarantined",
+        "contract",
+    )
 
     source: Any
     """Where the rows are: raypipe.Parquet, raypipe.Csv, raypipe.Sql, raypipe.Kafka, ..."""

@@ -27,6 +27,7 @@ class Join:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("duckdb", "pyarrow")
+    figures: ClassVar[tuple[str, ...]] = ("left", "right", "matched", "pairs", "most_matches")
 
     on: str | list[str] | dict[str, str]
     """The columns whose values must be equal; where they have other names on the right, left name -> right name."""

@@ -22,6 +22,7 @@ class Label:
 
     revision: ClassVar[int] = 2
     distributions: ClassVar[tuple[str, ...]] = ("polars",)
+    figures: ClassVar[tuple[str, ...]] = ("dropped", "fragments_computed", "rows_computed")
 
     column: str
     """Name of the new column."""

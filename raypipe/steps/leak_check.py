@@ -18,6 +18,7 @@ class LeakCheck:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("numpy",)
+    figures: ClassVar[tuple[str, ...]] = ("passed", "rules", "rows", "summary")
 
     table: Ref[Table] = Ref("split")
     """The step whose table is checked; it must have a split."""

@@ -33,6 +33,7 @@ class Map:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow",)
+    figures: ClassVar[tuple[str, ...]] = ("items", "items_run", "items_found")
 
     function: Function
     """A function of an item."""

@@ -30,6 +30,7 @@ class MapBatches:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow",)
+    figures: ClassVar[tuple[str, ...]] = ("rows_in", "deterministic", "fragments_computed", "rows_computed")
 
     function: Function
     """A function of a batch, or a class whose objects are called with one."""

@@ -20,6 +20,7 @@ class Predict:
     """A table of the columns to keep, then `prediction` (class name) and `probability` (of the positive class)."""
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("model",)
 
     table: Ref[Table] = Ref("split")
     """The step whose rows are predicted: rows as they are before the transform."""

@@ -17,6 +17,7 @@ class Sort:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("polars", "pyarrow")
+    figures: ClassVar[tuple[str, ...]] = ()
 
     by: list[str]
     """What to order by: `at`, `at desc`, `at desc nulls first`."""

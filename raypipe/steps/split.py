@@ -23,6 +23,7 @@ class Split:
 
     revision: ClassVar[int] = 1
     driver_only: ClassVar[bool] = True
+    figures: ClassVar[tuple[str, ...]] = ("parts", "strata")
 
     by: Literal["time", "hash", "group", "stratified", "folds", "given"]
     """`time`: train before `validation_from`, test from `test_from` on. `hash`: shares of the values of `key`, stable as data grows.

@@ -11,6 +11,7 @@ from raypipe.core.artifact import File, Json, Model, Report, Table
 from raypipe.core.cluster import num_cores
 from raypipe.core.errors import DataError, Problem
 from raypipe.core.step import NO_IDENTITY, Columns, Look, Made, Ref, Work
+from raypipe.evaluate.figure import FIGURES
 from raypipe.steps.transform import CHAIN, CODE, EXAMPLES
 
 if TYPE_CHECKING:
@@ -24,15 +25,9 @@ class Train:
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ()
     figures: ClassVar[tuple[str, ...]] = (
-        "format",
-        "threshold",
-        "best_epoch",
-        "epochs",
-        "history",
-        "validation",
-        "rows",
-        "export_difference",
-        "resumed_from",
+        *("format", "threshold", "best_epoch", "epochs", "history", "rows.train", "rows.validation"),
+        *("export_difference", "resumed_from"),
+        *(f"validation.{name}" for name in FIGURES),
     )
 
     model: Any = None

@@ -42,6 +42,19 @@ class Transform:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("pyarrow", "numpy", "polars")
+    figures: ClassVar[tuple[str, ...]] = (
+        "rows_in",
+        "rows_left_out",
+        "rows_dropped",
+        "rows_quarantined",
+        "contract",
+        "fit",
+        "inputs",
+        "num_features",
+        "of_rows",
+        "fragments_computed",
+        "rows_computed",
+    )
 
     label: str | None = None
     """The label's column: it goes round the chain. By default the table's own, where it has one; without any the chain makes no features,

@@ -17,6 +17,7 @@ class Validate:
     """The figures of the pass that wrote the table; it reads the table again only where the contract alone changed since."""
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("passed", "rules", "rows", "against", "summary")
 
     contract: Any
     """What the rows must be: raypipe.Contract. Set by the slot `contract`."""

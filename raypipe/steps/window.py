@@ -20,6 +20,7 @@ class Window:
 
     revision: ClassVar[int] = 1
     distributions: ClassVar[tuple[str, ...]] = ("duckdb", "pyarrow")
+    figures: ClassVar[tuple[str, ...]] = ()
 
     make: dict[str, str]
     """Name of a new column -> SQL: `avg(x) over (rows between 3 preceding and 1 preceding)`, `x - lag(x) over ()`, `row_number() over ()`;

@@ -19,6 +19,7 @@ class Write:
     """
 
     revision: ClassVar[int] = 1
+    figures: ClassVar[tuple[str, ...]] = ("rows_added", "rows_updated", "rows_deleted")
 
     into: str
     """Name of the table; it is made where there is none."""

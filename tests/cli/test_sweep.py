@@ -78,11 +78,51 @@ def test_any_setting_of_the_pipeline_may_be_swept(churn: Path, capsys: pytest.Ca
 
 def test_a_figure_that_is_not_there_is_told_with_those_that_are(churn: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "evaluate.acc"]) == 2
-    assert "It has: accuracy, auc" in capsys.readouterr().err
+    assert "There are: accuracy, auc" in capsys.readouterr().err
     assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "evaluat.auc"]) == 2
     assert "Did you mean 'evaluate'?" in capsys.readouterr().err
     assert main(["sweep", *BOOSTER, "train.seed=1,2", "--by", "deploy.version"]) == 2
     assert "'register' changes something in the world" in capsys.readouterr().err
+
+
+SUB = """
+defaults: [pipeline, _self_]
+name: plans
+source: {path: data/customers.csv}
+steps:
+  parted: {_target_: raypipe.Split, table: source, by: hash, key: customer_id, validation: 0.2, test: 0.2}
+  of:
+    each: {months: [1, 6]}
+    inputs: {split: parted}
+    pipeline:
+      label: left
+      model: {_target_: raypipe.Booster, num_threads: 1, rounds_per_epoch: 2}
+      train: {epochs: 1}
+      transform: {where: "months >= {months}", inputs: {_target_: raypipe.Select, columns: [age, months, calls_per_month]}}
+      gate: {thresholds: {auc: {min: 0.1}}}
+"""
+
+
+def test_settings_and_figures_of_a_sub_pipeline(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    (fresh / "conf" / "plans.yaml").write_text(SUB)
+    words = ["-cn", "plans", "cluster=debug", "--by", "of.6.train.validation.auc"]
+    assert main(["sweep", "--dry-run", *words, "steps.of.pipeline.model.num_leaves=3,5"]) == 0
+    out = capsys.readouterr().out
+    assert "of.6.transform  the same for all  1 RUN" in out
+    assert "of.6.train      2 different       2 RUN" in out
+    assert main(["sweep", "--json", *words, "steps.of.pipeline.model.num_leaves=3,5"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert set(told["trials"][0]["figures"]) == {"of.6.train.validation.auc"}
+    counts = made(fresh)
+    assert counts["of.6.transform"] == counts["of.1.train"] == counts["of.1.register"] == 1
+    assert counts["of.6.train"] == 2
+    assert main(["sweep", *words, "steps.of.pipeline.model.num_leave=3,5", "steps.of.pipeline.trian.epochs=1"]) == 2
+    err = capsys.readouterr().err
+    assert "Booster takes no 'num_leave'. Did you mean 'num_leaves'?" in err
+    assert "steps.of.pipeline.trian " in err
+    assert main(["sweep", *words, "steps.of.pipeline.transform.input.columns=[age],[months]"]) == 2
+    err = capsys.readouterr().err
+    assert "there is no transform or setting 'input'. Did you mean 'inputs'?" in err
 
 
 def test_a_point_that_fails_is_told_and_the_others_go_on(churn: Path, capsys: pytest.CaptureFixture[str]):

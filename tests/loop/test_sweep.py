@@ -55,6 +55,46 @@ def test_what_is_no_number_is_no_figure(pipelines: dict[str, Pipeline]):
     assert numbers({"a": {"b": 1, "c": None}, "d": True, "e": [1]}) == {"a.b": 1, "a.c": None}
 
 
+@pytest.fixture
+def with_a_sub(tmp_path: Path, pipelines: dict[str, Pipeline]) -> dict[str, Pipeline]:
+    """The same steps in a sub-pipeline, once for each of two names; `a` is a step as well as the name of one inside."""
+
+    def made(value: float) -> Pipeline:
+        of = {"pipeline": {"steps": {"a": {"_target_": "says.Says", "value": value}}}, "each": {"who": ["x", "y"]}}
+        return Pipeline("p", steps={"a": {"_target_": "says.Says", "value": -value}, "of": of}, project_path=tmp_path)
+
+    return {name: made(value) for name, value in (("low", 0.1), ("high", 0.9))}
+
+
+def test_a_figure_of_a_step_in_a_sub_pipeline(with_a_sub: dict[str, Pipeline]):
+    result = sweep(with_a_sub, raypipe.Sweep(by="of.x.a.inner.loss", figures=["a.value"]), Options(cluster=Debug()))
+    assert result.direction == "min"
+    assert [(t.point.changes["pipeline"], t.figures["of.x.a.inner.loss"]) for t in result.trials] == [("high", -0.9), ("low", -0.1)]
+    assert result.result is not None
+    assert set(result.result.steps) == {"a", "of.x.a", "of.y.a"}
+
+
+@pytest.mark.parametrize(
+    ("by", "says"),
+    [
+        ("of.z.a.value", "of.z.a.value: 'of' is a sub-pipeline, and has no step 'of.z.a'. Did you mean 'of."),
+        ("of.x.b.value", "'of' is a sub-pipeline, and has no step 'of.x.b'. Did you mean 'of.x.a'?"),
+        ("of.x.a", "'of.x.a' alone says nothing: name a figure of the step"),
+        ("of.x.a.vlaue", "what 'of.x.a' made has no figure 'vlaue'. Did you mean 'value'? There are: inner.loss, value."),
+        ("off.x.a.value", "there is no step 'off'"),
+    ],
+)
+def test_a_figure_that_is_not_there_in_a_sub_pipeline(with_a_sub: dict[str, Pipeline], by: str, says: str):
+    with pytest.raises(ConfigError) as error:
+        sweep(with_a_sub, raypipe.Sweep(by=by), Options(cluster=Debug()))
+    assert says in str(error.value)
+
+
+def test_a_step_that_only_some_points_have_is_told_with_the_point(pipelines: dict[str, Pipeline], with_a_sub: dict[str, Pipeline]):
+    with pytest.raises(ConfigError, match=r"there is no step 'of'\..* \(point 2: pipeline=without\)"):
+        sweep({"with": with_a_sub["low"], "without": pipelines["low"]}, raypipe.Sweep(by="of.x.a.value"), Options(cluster=Debug()))
+
+
 def test_nothing_to_try_is_told():
     with pytest.raises(ConfigError, match="nothing is swept"):
         sweep({})
