@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -360,15 +362,18 @@ def killed(house: House) -> None:
     assert done.returncode == -signal.SIGKILL, done.stderr
 
 
+def eight() -> rp.Pipeline:
+    return rp.Pipeline("p", steps={"out": {"_target_": "raypipe.Map", "function": {"_target_": "mine.ends"}, "items": list(range(8))}})
+
+
 def test_killed_in_the_middle_what_is_done_is_not_repeated(house: House, monkeypatch: pytest.MonkeyPatch):
     killed(house)
     assert house.calls == ["0", "1", "2", "3", "4"]
     (house.folder / "log").write_text("4\n")
     monkeypatch.chdir(house.folder)
-    pipeline = rp.Pipeline("p", steps={"out": {"_target_": "raypipe.Map", "function": {"_target_": "mine.ends"}, "items": list(range(8))}})
-    planned = rp.plan(pipeline).steps[0]
+    planned = rp.plan(eight()).steps[0]
     assert (planned.state, planned.why) == ("RESUME", "4 of 8 items would run")
-    result = rp.run(pipeline, options=Options(cluster=rp.Debug()))
+    result = rp.run(eight(), options=Options(cluster=rp.Debug()))
     assert result.exit_code == 0, result.error
     assert house.calls == ["4", "4", "5", "6", "7"]
     assert house.made()["m"] == list(range(8))
@@ -389,3 +394,51 @@ def test_an_item_that_ends_its_process_fails_alone(house: House, ray_cluster: No
     assert result.exit_code == 1
     assert "step 'out': 1 of 8 items failed; the others, 7, are done" in result.error
     assert "n=5: the worker process ended 2 times before it was done" in result.error
+
+
+@pytest.fixture
+def on_s3(house: House, s3: Callable[[str, bytes], str], monkeypatch: pytest.MonkeyPatch) -> House:
+    """The same project with its store in a bucket."""
+    monkeypatch.setenv("RAYPIPE_STORE", s3("there", b"").removesuffix("/there") + "/store")
+    return house
+
+
+def test_on_an_object_store(on_s3: House):
+    """Found again, run again where its bytes are gone, and gathered, like on a disk."""
+    assert on_s3.run(**FIT).exit_code == 0
+    on_s3.carriers("B6")
+    assert on_s3.run(**FIT).exit_code == 0
+    assert on_s3.calls == ["B6"]
+    assert on_s3.made()["mean"] == [2.5, 2.0, None]
+    assert on_s3.run(**FIT).steps["out"].state == "HIT"
+    store = open_scene(on_s3.folder).store
+    gone = [path for path, *_ in store.files() if path.endswith(".arrow")]
+    assert len(gone) == 2
+    for path in gone:
+        store.remove(path)
+    on_s3.carriers("DL")
+    assert on_s3.run(**FIT).exit_code == 0
+    assert on_s3.calls == ["UA", "AA", "B6", "DL"]
+    assert on_s3.told[0].startswith("the store has lost p/out/")
+
+
+def test_killed_in_the_middle_on_an_object_store(on_s3: House, monkeypatch: pytest.MonkeyPatch):
+    killed(on_s3)
+    monkeypatch.chdir(on_s3.folder)
+    (on_s3.folder / "log").write_text("4\n")
+    result = rp.run(eight(), options=Options(cluster=rp.Debug()))
+    assert result.exit_code == 0, result.error
+    assert on_s3.calls == ["4", "4", "5", "6", "7"]
+    assert on_s3.made()["m"] == list(range(8))
+
+
+def test_in_tasks_on_an_object_store(on_s3: House, ray_cluster: None):
+    """The workers are told of the store by the step's environment."""
+    keys = {name: os.environ[name] for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_ENDPOINT_URL")}
+    execution = {"default": {"runtime_env": {"env_vars": keys}}}
+    result = on_s3.run(rp.Local(), execution, **FIT)
+    assert result.exit_code == 0, result.error
+    assert on_s3.made()["mean"] == [2.5, 2.0]
+    result = on_s3.run(rp.Local(), execution, function={"_target_": "mine.square"}, items=list(range(1000)))
+    assert result.exit_code == 0, result.error
+    assert on_s3.made()["value"] == [n * n for n in range(1000)]
