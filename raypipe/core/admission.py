@@ -1,7 +1,8 @@
-"""Who may take how much of a machine or a cluster at once: claims of runs on this machine, in the order in which they came.
+"""Who may take how much of a machine or a cluster at once: claims of runs, in the order in which they came.
 
-A claim is a file that its process holds locked: the kernel lets go of it when the process ends, however it ends. Each user has claims of
-their own, in files that no other can open: nobody else's lock makes a run wait, and nobody else's runs are counted.
+On one machine a claim is a file that its process holds locked: the kernel lets go of it when the process ends, however it ends. Each user
+has claims of their own, in files that no other can open: nobody else's lock makes a run wait, and nobody else's runs are counted. Runs on
+several machines that share a cluster and a ledger have theirs in the ledger (`claims.py`).
 """
 
 from __future__ import annotations
@@ -14,9 +15,11 @@ import re
 import stat
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Protocol
 
 from raypipe.core.errors import ConfigError, Problem, TimedOut
 
@@ -40,18 +43,41 @@ class Claim:
     holds: bool
     since: float
     pid: int
+    host: str = ""
+    """Of the process; empty of this machine's."""
+
+
+Judge = Callable[[Sequence[Claim]], bool]
+"""Whether there is room behind these claims."""
+
+
+class Book(Protocol):
+    """Where the claims on one place stand."""
+
+    @property
+    def poll_s(self) -> float:
+        """Between two looks of one that waits."""
+        ...
+
+    def entered(self, who: str, needs: Amounts) -> AbstractContextManager[Callable[[Judge], Sequence[Claim]]]:
+        """A claim that waits behind those that are there, for the length of the block.
+
+        What it hands out lets the judge look at those that come before, while nobody changes anything, and holds where the judge says that
+        there is room.
+        """
+        ...
+
+    def claims(self) -> Sequence[Claim]:
+        """Those of live processes, the oldest first."""
+        ...
 
 
 class Admission:
-    """Of one place: this machine, or a cluster by its address."""
+    """Of one place: this machine, or a cluster by its address. `book`: the files of this machine, unless it says another."""
 
-    def __init__(self, place: str, totals: Amounts, folder: Path | None = None):
-        name = re.sub(r"[^A-Za-z0-9.-]", "_", place)
+    def __init__(self, place: str, totals: Amounts, book: Book | None = None):
         self.place, self.totals = place, totals
-        # Not XDG_RUNTIME_DIR: a run of cron's has none, and would not see the others.
-        own = Path(os.environ.get("RAYPIPE_RUNTIME") or Path(tempfile.gettempdir()) / f"raypipe-{os.getuid()}")
-        self._root = folder or own
-        self.folder = self._root / "admission" / name
+        self.book = book or Files(place)
 
     def refuse(self, where: str, needs: Amounts) -> None:
         """ConfigError where that much is never there."""
@@ -72,44 +98,69 @@ class Admission:
         if not needs:
             yield
             return
-        mine, path, descriptor = self._enter(who, needs)
-        try:
-            self._wait(mine, path, descriptor, deadline_s, pause, tell)
+        with self.book.entered(who, needs) as look:
+            self._wait(look, needs, deadline_s, pause, tell)
             yield
-        finally:
-            path.unlink(missing_ok=True)
-            os.close(descriptor)
-
-    def claims(self) -> list[Claim]:
-        """Those of live processes, the oldest first."""
-        with self._turn():
-            return [claim for _, claim in self._claims()]
 
     def _wait(
         self,
-        mine: Claim,
-        path: Path,
-        descriptor: int,
+        look: Callable[[Judge], Sequence[Claim]],
+        needs: Amounts,
         deadline_s: float | None,
         pause: Callable[[float], None],
         tell: Callable[[str], None],
     ) -> None:
-        began, told, needs = time.monotonic(), False, mine.amounts
+        began, told = time.monotonic(), False
         while True:
-            with self._turn():
-                others = [claim for other, claim in self._claims() if other != path.name]
-                before = [c for c in others if c.holds or (c.since, c.who) < (mine.since, mine.who)]
-                taken = {n: sum(c.amounts.get(n, 0.0) for c in before) for n in needs}
-                if all(taken[n] + amount <= self.totals.get(n, 0.0) + ROUNDING for n, amount in needs.items()):
-                    _write(descriptor, replace(mine, holds=True))
-                    return
+            before = look(lambda claims: self._has_room(claims, needs))
+            if self._has_room(before, needs):
+                return
             text = f"waits for {', '.join(_said(n, a) for n, a in needs.items())} of {self.place}: {_holders(before)}"
             if deadline_s is not None and time.monotonic() - began > deadline_s:
                 raise TimedOut(f"{text}. Its deadline of {deadline_s:g} s has passed.")
             if not told:
                 tell(text)
                 told = True
-            pause(POLL_S)
+            pause(self.book.poll_s)
+
+    def _has_room(self, before: Sequence[Claim], needs: Amounts) -> bool:
+        taken = {n: sum(c.amounts.get(n, 0.0) for c in before) for n in needs}
+        return all(taken[n] + amount <= self.totals.get(n, 0.0) + ROUNDING for n, amount in needs.items())
+
+
+class Files:
+    """Claims of this user's runs on this machine."""
+
+    poll_s = POLL_S
+
+    def __init__(self, place: str, folder: Path | None = None):
+        self.place = place
+        # Not XDG_RUNTIME_DIR: a run of cron's has none, and would not see the others.
+        own = Path(os.environ.get("RAYPIPE_RUNTIME") or Path(tempfile.gettempdir()) / f"raypipe-{os.getuid()}")
+        self._root = folder or own
+        self.folder = self._root / "admission" / re.sub(r"[^A-Za-z0-9.-]", "_", place)
+
+    @contextlib.contextmanager
+    def entered(self, who: str, needs: Amounts) -> Iterator[Callable[[Judge], Sequence[Claim]]]:
+        mine, path, descriptor = self._enter(who, needs)
+
+        def look(judge: Judge) -> Sequence[Claim]:
+            with self._turn():
+                others = [claim for other, claim in self._claims() if other != path.name]
+                before = [c for c in others if c.holds or (c.since, c.who) < (mine.since, mine.who)]
+                if judge(before):
+                    _write(descriptor, replace(mine, holds=True))
+                return before
+
+        try:
+            yield look
+        finally:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
+
+    def claims(self) -> Sequence[Claim]:
+        with self._turn():
+            return [claim for _, claim in self._claims()]
 
     def _enter(self, who: str, needs: Amounts) -> tuple[Claim, Path, int]:
         claim = Claim(who, needs, False, time.time(), os.getpid())
@@ -182,17 +233,20 @@ def _write(descriptor: int, claim: Claim) -> None:
     os.ftruncate(descriptor, len(data))
 
 
-def _holders(claims: list[Claim]) -> str:
+def _holders(claims: Sequence[Claim]) -> str:
     if not claims:
         return "nobody holds any"
     return "; ".join(
-        f"{c.who} ({_process(c.pid)}) {'holds' if c.holds else 'waits for'} {', '.join(_said(n, a) for n, a in c.amounts.items())}"
+        f"{c.who} ({_process(c)}) {'holds' if c.holds else 'waits for'} {', '.join(_said(n, a) for n, a in c.amounts.items())}"
         for c in claims
     )
 
 
-def _process(pid: int) -> str:
+def _process(claim: Claim) -> str:
     """With what to do where it is stopped: it holds on then until somebody does."""
+    pid = claim.pid
+    if claim.host:
+        return f"process {pid} on {claim.host}"
     try:
         is_stopped = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
     except OSError:

@@ -64,6 +64,8 @@ class Session:
     num_cpus: float = 1
     num_nodes: int = 1
     address: str = ""
+    head: str = ""
+    """The head node's id: of two clusters at the same address, such as 127.0.0.1 on two machines, each has another."""
     started: bool = False
     """Whether this run started it, and stops it at its end."""
 
@@ -391,4 +393,5 @@ def _session(started: bool) -> Session:
 
     nodes = [node for node in ray.nodes() if node["Alive"]]
     cpus = sum(node["Resources"].get("CPU", 0) for node in nodes)
-    return Session(False, cpus, len(nodes), ray.get_runtime_context().gcs_address, started)
+    head = next((node["NodeID"] for node in nodes if "node:__internal_head__" in node["Resources"]), "")
+    return Session(False, cpus, len(nodes), ray.get_runtime_context().gcs_address, head, started)

@@ -128,14 +128,22 @@ def holder(connection: Connection, project: str, key: str, now: float, one_host:
 
 def _alive(key: str, row: Row | Any, now: float, one_host: bool) -> str:
     """Who holds the lease, as a sentence; empty where nobody alive does."""
+    if not is_alive(row, now, one_host):
+        return ""
+    return _who_holds(key, row, Owner(**row.owner), now, _last(row))
+
+
+def is_alive(row: Row | Any, now: float, one_host: bool) -> bool:
+    """Whether somebody alive holds that lease."""
     if row.owner is None or row.released_at is not None:
-        return ""
-    owner = Owner(**row.owner)
-    last = row.claimed_at if row.beaten_at is None else row.beaten_at
+        return False
     # A clock that was set back must not keep a lease for ever, hence the distance either way. The token alone keeps it correct.
-    if abs(now - last) >= row.ttl_s or owner.is_dead(Owner.here(), one_host):
-        return ""
-    return _who_holds(key, row, owner, now, last)
+    return abs(now - _last(row)) < row.ttl_s and not Owner(**row.owner).is_dead(Owner.here(), one_host)
+
+
+def _last(row: Row | Any) -> float:
+    """The last sign of life."""
+    return row.claimed_at if row.beaten_at is None else row.beaten_at
 
 
 def fence(connection: Connection, project: str, lease: Lease) -> None:

@@ -12,9 +12,10 @@ from typing import Any
 
 from raypipe.code.shape import shape
 from raypipe.core import runs
-from raypipe.core.admission import Admission
+from raypipe.core.admission import Admission, Book, Files
 from raypipe.core.artifact import KINDS, Artifact
-from raypipe.core.cluster import Debug, Session, totals
+from raypipe.core.claims import Rows
+from raypipe.core.cluster import Attach, Debug, Session, totals
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed
 from raypipe.core.frame import trace, users_frame
 from raypipe.core.lease import Heartbeat, Lease
@@ -181,8 +182,21 @@ class Making:
         def tell(text: str) -> None:
             self.tell(StepEvent(self.name, "waiting", "BLOCKED", text))
 
-        with admission.admitted(who, needs, self.execution.deadline_s, self.interrupt.wait, tell):
+        began, deadline_s = time.monotonic(), self.execution.deadline_s
+        with contextlib.ExitStack() as stack:
+            for book in self._books(place):
+                left_s = None if deadline_s is None else max(0.0, deadline_s - (time.monotonic() - began))
+                admission = Admission(place, there, book)
+                stack.enter_context(admission.admitted(who, needs, left_s, self.interrupt.wait, tell))
             yield
+
+    def _books(self, place: str) -> list[Book]:
+        """Where claims stand. What runs on other machines see comes first: who waits for those keeps nobody waiting on this machine."""
+        shared: list[Book] = []
+        if isinstance(self.options.cluster, Attach) and not self.scene.ledger.one_host:
+            assert self.lease is not None
+            shared = [Rows(self.scene.ledger, self.connected().head, self.lease)]
+        return [*shared, Files(place)]
 
     def _is_inline(self) -> bool:
         return isinstance(self.options.cluster, Debug)
