@@ -28,10 +28,10 @@ _FULL = " Free some space: what was done so far is kept, and the run goes on fro
 class Database:
     """Transactions over one database. It belongs to the process that opened it: no task of Ray's ever gets it."""
 
-    def __init__(self, name: str, engine: Engine, path: Path | None, clock: Callable[[], float] | None):
+    def __init__(self, name: str, engine: Engine, reads: Engine, path: Path | None, clock: Callable[[], float] | None):
         self.name = name
         """Where it is, without a password: for messages."""
-        self.engine = engine
+        self.engine, self.reads = engine, reads
         self.path = path
         """SQLite's file; None on a server."""
         self._clock = clock
@@ -56,9 +56,11 @@ class Database:
         if parsed.drivername == "sqlite" and parsed.database and parsed.database != ":memory:":
             path = Path(parsed.database).absolute()
             sqlite.check(path)
-            database = cls(str(path), sqlite.engine(path), path, clock)
+            database = cls(str(path), sqlite.engine(path, writes=True), sqlite.engine(path, writes=False), path, clock)
         elif parsed.drivername in ("postgresql", "postgresql+psycopg"):
-            database = cls(parsed.render_as_string(hide_password=True), postgres.engine(parsed), None, clock)
+            engine = postgres.engine(parsed)
+            reads = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+            database = cls(parsed.render_as_string(hide_password=True), engine, reads, None, clock)
         else:
             found = parsed.render_as_string(hide_password=True)
             raise LedgerError(f"ledger {found}: expected sqlite:///PATH or postgresql+psycopg://HOST/DATABASE")
@@ -68,8 +70,7 @@ class Database:
     @contextlib.contextmanager
     def reading(self) -> Iterator[Connection]:
         """One view of the database that does not move while it is read; it cannot be written through."""
-        options = {} if self.path else {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
-        with self._errors(), self._connect(**options) as connection, connection.begin():
+        with self._errors(), self._connect(self.reads) as connection, connection.begin():
             yield connection
 
     @contextlib.contextmanager
@@ -78,7 +79,7 @@ class Database:
         assert not getattr(self._writing, "now", False), "a transaction inside a transaction would wait for itself"
         self._writing.now = True
         try:
-            with self._turn(), self._errors(), self._connect(writes=True) as connection, connection.begin():
+            with self._turn(), self._errors(), self._connect(self.engine) as connection, connection.begin():
                 yield connection
         finally:
             self._writing.now = False
@@ -93,20 +94,21 @@ class Database:
 
     def close(self) -> None:
         self.engine.dispose()
+        self.reads.dispose()
 
-    def _connect(self, **options: object) -> Connection:
+    def _connect(self, engine: Engine) -> Connection:
         assert os.getpid() == self._pid, "the ledger stays with the process that opened it"
         deadline = time.monotonic() + PATIENCE_S
         while True:
             try:
-                connection = self.engine.connect()
+                connection = engine.connect()
             except OperationalError:
                 if self.path or not self._answered or time.monotonic() > deadline:
                     raise
                 time.sleep(PAUSE_S)
             else:
                 self._answered = True
-                return connection.execution_options(**options)
+                return connection
 
     def _turn(self) -> AbstractContextManager[None]:
         return sqlite.ticket(self.path) if self.path else contextlib.nullcontext()

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +16,7 @@ from sqlalchemy import Connection, Row, bindparam, select, text, update
 
 from raypipe.core.errors import Fenced, LeaseHeld, LedgerError
 from raypipe.core.schema import leases
+from raypipe.core.statement import Statement
 
 
 @dataclass(frozen=True)
@@ -32,8 +34,7 @@ class Owner:
 
     @classmethod
     def here(cls) -> Owner:
-        pid = os.getpid()
-        return cls(os.uname().nodename, _read("/proc/sys/kernel/random/boot_id"), _pid_namespace(), pid, _started(pid) or "")
+        return _this(os.getpid())
 
     def is_dead(self, here: Owner, one_host: bool = False) -> bool:
         """True only where it is certain. `one_host`: the ledger is a local file, so that another boot means this machine was restarted."""
@@ -46,6 +47,12 @@ class Owner:
             return False
         started = _started(self.pid)
         return started is None or started != self.started
+
+
+@lru_cache(maxsize=1)
+def _this(pid: int) -> Owner:
+    """Read once: four files of the kernel's cost as much as a claim's statements."""
+    return Owner(os.uname().nodename, _read("/proc/sys/kernel/random/boot_id"), _pid_namespace(), pid, _started(pid) or "")
 
 
 def _read(path: str) -> str:
@@ -89,15 +96,14 @@ class Lease:
     """The live artifact of that key as it was when the lease was claimed; empty where there was none."""
 
 
-# Written once: to put a statement together costs SQLAlchemy more than to run it.
 _OURS = leases.c.project == bindparam("of_project"), leases.c.key == bindparam("of_key")
 _HELD = *_OURS, leases.c.token == bindparam("of_token"), leases.c.released_at.is_(None)
-_FIND, _LOCK = select(leases).where(*_OURS), select(leases).where(*_OURS).with_for_update()
-_TOKEN = select(leases.c.token).where(*_OURS)
-_ADD = text("insert into raypipe_leases (project, key) values (:of_project, :of_key) on conflict do nothing")
-_TAKE = update(leases).where(*_OURS)
-_BEAT = update(leases).where(*_HELD).values(beaten_at=bindparam("now"))
-_RELEASE = update(leases).where(*_HELD).values(released_at=bindparam("now"))
+_FIND, _LOCK = Statement(select(leases).where(*_OURS)), Statement(select(leases).where(*_OURS).with_for_update())
+_TOKEN = Statement(select(leases.c.token).where(*_OURS))
+_ADD = Statement(text("insert into raypipe_leases (project, key) values (:of_project, :of_key) on conflict do nothing"))
+_TAKE = Statement(update(leases).where(*_OURS))
+_BEAT = Statement(update(leases).where(*_HELD).values(beaten_at=bindparam("now")))
+_RELEASE = Statement(update(leases).where(*_HELD).values(released_at=bindparam("now")))
 
 
 def claim(
@@ -107,7 +113,7 @@ def claim(
 
     `unsure`: when this very claim was made before, and nobody knows what became of it.
     """
-    connection.execute(_ADD, _is(project, key))
+    _ADD.on(connection, _is(project, key))
     row = lock(connection, project, key)
     if row.run == run and row.released_at is None and row.claimed_at in unsure and Owner(**row.owner) == Owner.here():
         return Lease(key, row.token, run, ttl_s)
@@ -115,13 +121,13 @@ def claim(
         raise LeaseHeld(held)
     token = row.token + 1
     values = {"token": token, "run": run, "owner": dataclasses.asdict(Owner.here()), "ttl_s": ttl_s, "claimed_at": now}
-    connection.execute(_TAKE, {**_is(project, key), **values, "beaten_at": None, "released_at": None})
+    _TAKE.on(connection, {**_is(project, key), **values, "beaten_at": None, "released_at": None})
     return Lease(key, token, run, ttl_s)
 
 
 def holder(connection: Connection, project: str, key: str, now: float, one_host: bool) -> tuple[str, str] | None:
     """The run of the live holder and the sentence that names it; None where nobody holds the lease."""
-    row = connection.execute(_FIND, _is(project, key)).one_or_none()
+    row = _FIND.on(connection, _is(project, key)).one_or_none()
     held = _alive(key, row, now, one_host) if row is not None else ""
     return (row.run, held) if row is not None and held else None
 
@@ -155,20 +161,20 @@ def fence(connection: Connection, project: str, lease: Lease) -> None:
 
 def beat(connection: Connection, project: str, lease: Lease, now: float) -> None:
     """Says that the holder lives; Fenced where it no longer holds."""
-    beaten = connection.execute(_BEAT, {**_is(project, lease.key), "of_token": lease.token, "now": now})
+    beaten = _BEAT.on(connection, {**_is(project, lease.key), "of_token": lease.token, "now": now})
     if beaten.rowcount == 0:
-        token = connection.execute(_TOKEN, _is(project, lease.key)).scalar_one_or_none()
+        token = _TOKEN.on(connection, _is(project, lease.key)).scalar_one_or_none()
         raise Fenced(_fenced(lease, token or 0))
 
 
 def release(connection: Connection, project: str, lease: Lease, now: float) -> None:
     """Gives it back; nothing happens where another holds it by now."""
-    connection.execute(_RELEASE, {**_is(project, lease.key), "of_token": lease.token, "now": now})
+    _RELEASE.on(connection, {**_is(project, lease.key), "of_token": lease.token, "now": now})
 
 
 def lock(connection: Connection, project: str, key: str) -> Row | Any:
     """The lease's row, or None; on PostgreSQL it stays locked until the transaction ends."""
-    return connection.execute(_LOCK, _is(project, key)).one_or_none()
+    return _LOCK.on(connection, _is(project, key)).one_or_none()
 
 
 def _is(project: str, key: str) -> dict[str, Any]:

@@ -23,12 +23,15 @@ from raypipe.core.logs import Entry
 from raypipe.core.migrate import migrate
 from raypipe.core.records import Record
 from raypipe.core.runs import Run, Spent, StepRecord
+from raypipe.core.statement import Statement
 from raypipe.core.step import DIGEST, Commit
 
 __all__ = ["Ledger", "Record", "Run", "StepRecord"]
 
 READ_BACK_S = 15.0
 """How long a server that broke off in the middle of a commit is given to come back and say what became of it."""
+
+_NOTE = Statement(insert(schema.events))
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -168,14 +171,16 @@ class Ledger:
 
     # artifacts
 
+    @again
     def find(self, fingerprint: str) -> Artifact | None:
         """The live artifact of that fingerprint."""
-        return self.find_all([fingerprint]).get(fingerprint)
+        with self.reading() as connection:
+            return records.live(connection, self.project, fingerprint)
 
     @again
     def find_all(self, fingerprints: Iterable[str]) -> dict[str, Artifact]:
         with self.reading() as connection:
-            return records.live(connection, self.project, fingerprints)
+            return records.all_live(connection, self.project, fingerprints)
 
     @again
     def nearest(self, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
@@ -228,7 +233,7 @@ class Ledger:
             now = self._database.now(connection)
             lease = leases.claim(connection, self.project, key, run, ttl_s, now, self.one_host, unsure)
             unsure.append(now)
-            there = records.live(connection, self.project, [key]).get(key)
+            there = records.live(connection, self.project, key)
         return dataclasses.replace(lease, made=there.id) if there else lease
 
     @again
@@ -264,7 +269,7 @@ class Ledger:
         self, connection: Connection, lease: Lease, record: Record, commits: Sequence[Commit], replace: bool, artifact_id: str
     ) -> Artifact:
         leases.fence(connection, self.project, lease)
-        there = records.live(connection, self.project, [record.fingerprint]).get(record.fingerprint)
+        there = records.live(connection, self.project, record.fingerprint)
         if there is None or replace:
             if there is not None:
                 records.supersede(connection, self.project, record.fingerprint)
@@ -294,7 +299,7 @@ class Ledger:
     def note(self, connection: Connection, what: str, detail: Json) -> None:
         """An entry of the audit trail, in the caller's transaction."""
         values = {"project": self.project, "at": runs.now_utc(), "who": runs.who(), "what": what, "detail": detail}
-        connection.execute(insert(schema.events), values)
+        _NOTE.on(connection, values)
 
     @property
     def one_host(self) -> bool:

@@ -14,6 +14,7 @@ from raypipe.core import schema
 from raypipe.core.artifact import KINDS, Artifact, File, Json
 from raypipe.core.errors import LedgerError
 from raypipe.core.runs import now_utc
+from raypipe.core.statement import Statement
 
 table = schema.artifacts
 
@@ -47,13 +48,13 @@ def add(connection: Connection, project: str, record: Record, artifact_id: str, 
     values["files"] = [[file.path, file.size, file.sha256] for file in record.files]
     values["figures"] = _sayable(figures)
     created_at = now_utc()
-    connection.execute(insert(table), {"id": artifact_id, "project": project, "token": token, "created_at": created_at, **values})
+    _ADD.on(connection, {"id": artifact_id, "project": project, "token": token, "created_at": created_at, **values})
     parents = [
         {"project": project, "child": artifact_id, "parent": parent, "position": position}
         for position, parent in enumerate(dict.fromkeys(record.parents))
     ]
     if parents:
-        connection.execute(insert(schema.parents), parents)
+        _ADD_PARENTS.on(connection, parents)
     said = {"id": artifact_id, "files": tuple(record.files), "created_at": created_at}
     # As a reader would get them: what JSON makes of tuples and keys.
     plain = {name: json.loads(schema.canonical(values[name])) for name in ("figures", "schema")}
@@ -64,10 +65,12 @@ def add(connection: Connection, project: str, record: Record, artifact_id: str, 
 _FIELDS = {item.name for item in dataclasses.fields(Artifact)}
 _PROJECT = bindparam("of_project")
 _LIVE = table.c.project == _PROJECT, table.c.superseded_at.is_(None)
-# Written once: to put a statement together costs SQLAlchemy more than to run it.
-_FIND = select(table).where(*_LIVE, table.c.fingerprint.in_(bindparam("of_fingerprints", expanding=True)))
-_SUPERSEDE = update(table).where(*_LIVE, table.c.fingerprint == bindparam("of_fingerprint")).values(superseded_at=bindparam("now"))
-_NEAREST = (
+_ONE = *_LIVE, table.c.fingerprint == bindparam("of_fingerprint")
+_ADD, _ADD_PARENTS = Statement(insert(table)), Statement(insert(schema.parents))
+_FIND = Statement(select(table).where(*_ONE))
+_FIND_ALL = select(table).where(*_LIVE, table.c.fingerprint.in_(bindparam("of_fingerprints", expanding=True)))
+_SUPERSEDE = Statement(update(table).where(*_ONE).values(superseded_at=bindparam("now")))
+_NEAREST = Statement(
     select(table)
     .where(table.c.project == _PROJECT, table.c.pipeline == bindparam("of_pipeline"), table.c.step == bindparam("of_step"))
     .order_by(table.c.number.desc())
@@ -87,11 +90,16 @@ def _sayable(figures: dict[str, Json]) -> dict[str, Json]:
 
 
 def supersede(connection: Connection, project: str, fingerprint: str) -> None:
-    connection.execute(_SUPERSEDE, {"of_project": project, "of_fingerprint": fingerprint, "now": now_utc()})
+    _SUPERSEDE.on(connection, {"of_project": project, "of_fingerprint": fingerprint, "now": now_utc()})
 
 
-def live(connection: Connection, project: str, fingerprints: Iterable[str]) -> dict[str, Artifact]:
-    rows = connection.execute(_FIND, {"of_project": project, "of_fingerprints": list(fingerprints)})
+def live(connection: Connection, project: str, fingerprint: str) -> Artifact | None:
+    row = _FIND.on(connection, {"of_project": project, "of_fingerprint": fingerprint}).one_or_none()
+    return _artifact(row) if row is not None else None
+
+
+def all_live(connection: Connection, project: str, fingerprints: Iterable[str]) -> dict[str, Artifact]:
+    rows = connection.execute(_FIND_ALL, {"of_project": project, "of_fingerprints": list(fingerprints)})
     return {row.fingerprint: _artifact(row) for row in rows}
 
 
@@ -105,7 +113,7 @@ def by_digest(connection: Connection, project: str, kind: str, digest: str) -> A
 
 
 def nearest(connection: Connection, project: str, pipeline: str, step: str) -> tuple[Artifact, Json] | None:
-    row = connection.execute(_NEAREST, {"of_project": project, "of_pipeline": pipeline, "of_step": step}).one_or_none()
+    row = _NEAREST.on(connection, {"of_project": project, "of_pipeline": pipeline, "of_step": step}).one_or_none()
     return (_artifact(row), row.identity) if row is not None else None
 
 

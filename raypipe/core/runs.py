@@ -7,15 +7,17 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, text, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Json
 from raypipe.core.errors import LedgerError
 from raypipe.core.lease import Owner
 from raypipe.core.meter import Cost
+from raypipe.core.statement import Statement
 
 RUNNING = "RUNNING"
 INTERRUPTED = "INTERRUPTED"
@@ -69,18 +71,27 @@ def now_utc() -> str:
 
 def who() -> str:
     """The user of the operating system: anyone can claim to be it, so it is marked."""
+    return _who(os.getuid(), *(os.environ.get(name) for name in ("LOGNAME", "USER", "LNAME", "USERNAME")))
+
+
+@lru_cache(maxsize=1)
+def _who(uid: int, *named: str | None) -> str:
+    """Asked once: the system reads its list of users for it."""
     import getpass
 
     try:
         return f"{getpass.getuser()} (unverified)"
     except (KeyError, OSError):
-        return f"uid {os.getuid()} (unverified)"
+        return f"uid {uid} (unverified)"
 
 
 def start(connection: Connection, project: str, run: Run) -> None:
     owner = dataclasses.asdict(Owner.here())
     row = dataclasses.replace(run, started_at=run.started_at or now_utc(), who=run.who or who(), owner=run.owner or owner)
-    connection.execute(insert(schema.runs).values(project=project, **dataclasses.asdict(row)))
+    _START.on(connection, {"project": project, **vars(row)})
+
+
+_START = Statement(insert(schema.runs))
 
 
 def end(connection: Connection, project: str, run_id: str, state: str, exit_code: int) -> None:
@@ -92,24 +103,22 @@ def end(connection: Connection, project: str, run_id: str, state: str, exit_code
 
 def record(connection: Connection, project: str, steps: Sequence[StepRecord]) -> None:
     """Steps of one run. The last word on a step counts; steps keep the order in which they were first recorded."""
-    table, new, run = schema.steps, [], {"of_project": project, "of_run": steps[0].run}
-    there = set(connection.execute(_THERE, {**run, "of_steps": [step.step for step in steps]}).scalars())
-    number = connection.execute(_NUMBER, run).scalar_one()
-    for step in steps:
-        values = {**vars(step), "at": now_utc()}
-        if step.step in there:
-            connection.execute(_AGAIN, {**run, "of_step": step.step, **values})
-        else:
-            new.append({"project": project, "number": number + len(new), **values})
-    if new:
-        connection.execute(insert(table), new)
+    number = _NUMBER.on(connection, {"of_project": project, "of_run": steps[0].run}).scalar_one()
+    at = now_utc()
+    _RECORD.on(connection, [{"project": project, "number": number + i, **vars(step), "at": at} for i, step in enumerate(steps)])
 
 
-# Written once: to put a statement together costs SQLAlchemy more than to run it.
-_OF_RUN = schema.steps.c.project == bindparam("of_project"), schema.steps.c.run == bindparam("of_run")
-_THERE = select(schema.steps.c.step).where(*_OF_RUN, schema.steps.c.step.in_(bindparam("of_steps", expanding=True)))
-_NUMBER = select(func.count()).where(*_OF_RUN)
-_AGAIN = update(schema.steps).where(*_OF_RUN, schema.steps.c.step == bindparam("of_step"))
+_steps = schema.steps.c
+_OF_RUN = _steps.project == bindparam("of_project"), _steps.run == bindparam("of_run")
+_NUMBER = Statement(select(func.coalesce(func.max(_steps.number) + 1, 0)).where(*_OF_RUN))
+_NEWS = [column.name for column in _steps if column.name not in ("project", "run", "step", "number")]
+_COLUMNS = [column.name for column in _steps]
+_RECORD = Statement(
+    text(
+        f"insert into {schema.steps.name} ({', '.join(_COLUMNS)}) values ({', '.join(f':{name}' for name in _COLUMNS)}) "
+        f"on conflict (project, run, step) do update set {', '.join(f'{name} = excluded.{name}' for name in _NEWS)}"
+    ).bindparams(*(bindparam(name, type_=_steps[name].type) for name in _COLUMNS))
+)
 
 
 def latest(connection: Connection, project: str, limit: int, one_host: bool) -> list[Run]:

@@ -15,7 +15,8 @@ SHORTEST = 6
 
 def values(environ: Mapping[str, str] | None = None) -> list[str]:
     """The longest first, so that one that holds another is masked whole."""
-    found = {value for name, value in (os.environ if environ is None else environ).items() if len(value) >= SHORTEST and NAME.search(name)}
+    environ = os.environ if environ is None else environ
+    found = {value for name in environ if NAME.search(name) and len(value := environ.get(name, "")) >= SHORTEST}
     return sorted(found, key=len, reverse=True)
 
 

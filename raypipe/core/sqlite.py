@@ -13,9 +13,13 @@ from typing import Any
 from sqlalchemy import Connection, Engine, create_engine, event
 
 from raypipe.core.errors import LedgerError
+from raypipe.core.statement import run
 
 DEADLINE_S = 30.0
 """How long a writer waits for its turn. Transactions are short, so that only a stopped process holds it this long."""
+
+STATEMENTS = 256
+"""That a connection keeps as they are planned."""
 
 THREADS = 64
 """Connections beyond the five that are kept: each step at work, and its heartbeat, may want one at the same moment."""
@@ -78,21 +82,23 @@ def file_system(path: Path, mounts: str | None = None) -> str:
     return kind
 
 
-def engine(path: Path) -> Engine:
-    """Connections that begin as they are told. They are kept: the last one that closes would checkpoint at every transaction."""
-    made = create_engine(f"sqlite:///{path}", connect_args={"timeout": DEADLINE_S, "check_same_thread": False}, max_overflow=THREADS)
+def engine(path: Path, *, writes: bool) -> Engine:
+    """Connections that write, or cannot. They are kept: the last one that closes would checkpoint at every transaction.
+
+    Each its own ones: a connection that is told which it is at each transaction plans all its statements anew.
+    """
+    arguments = {"timeout": DEADLINE_S, "check_same_thread": False, "cached_statements": STATEMENTS}
+    made = create_engine(f"sqlite:///{path}", connect_args=arguments, max_overflow=THREADS)
 
     @event.listens_for(made, "connect")
     def settle(raw: Any, _: Any) -> None:
         raw.isolation_level = None  # Python's own BEGIN is deferred, and that met "database is locked" in 58 % of transactions
-        for setting in SETTINGS:
+        for setting in (*SETTINGS, f"PRAGMA query_only={'OFF' if writes else 'ON'}"):
             raw.execute(setting)
 
     @event.listens_for(made, "begin")
     def begin(connection: Connection) -> None:
-        writes = connection.get_execution_options().get("writes", False)
-        connection.exec_driver_sql(f"PRAGMA query_only={'OFF' if writes else 'ON'}")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+        run(connection, "BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return made
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from raypipe.code.closure import closure
 from raypipe.code.recorded import UserCode, record
+from raypipe.code.settled import once
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, Problem
@@ -57,6 +58,7 @@ def defines(node: Node, member: str, search: Sequence[Path]) -> bool:
     return member in shape(node.target, search).members
 
 
+@once
 def _recorded(target: str, search: Sequence[Path]) -> Json:
     found = closure(target, search)
     return None if found is None or not found.modules else record(found)

@@ -57,13 +57,17 @@ class RunResult:
 
 def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None = None) -> RunResult:
     """Run what is not done. Raises ConfigError before anything starts; everything later is in the result."""
-    scene, options = scene or open_scene(pipeline.project_path), options or Options()
+    with settled():
+        return _run(pipeline, scene or open_scene(pipeline.project_path), options or Options())
+
+
+def _run(pipeline: Pipeline, scene: Scene, options: Options) -> RunResult:
     planned = checked_plan(pipeline, scene, options.cluster, options.chosen)
     result = RunResult(options.run or run_id(), pipeline.name)
     began = time.monotonic()
     scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
     try:
-        with settled(), Driver(pipeline, scene, options, result.id) as driver:
+        with Driver(pipeline, scene, options, result.id) as driver:
             driver.go(result.steps, planned)
         result.state, result.exit_code = _verdict(result)
     except RaypipeError as error:

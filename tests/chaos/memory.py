@@ -48,7 +48,7 @@ class Memory:
 
 class _Database(Database):
     def __init__(self, engine: Engine, path: Path | None, simulation: Simulation):
-        super().__init__("memory", engine, path, lambda: simulation.wall)
+        super().__init__("memory", engine, engine, path, lambda: simulation.wall)
         self._simulation = simulation
 
     @contextlib.contextmanager

@@ -170,7 +170,7 @@ def test_a_claim_that_a_restart_broke_off_is_this_runs_own_whatever_became_of_it
 
 
 def test_a_server_that_answered_before_is_waited_for_as_it_starts(ledger: Ledger, monkeypatch: pytest.MonkeyPatch):
-    engine, down = ledger._database.engine, [1, 1]
+    engine, down = ledger._database.reads, [1, 1]
 
     def connect() -> Connection:
         if down:

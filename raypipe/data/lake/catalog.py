@@ -17,12 +17,14 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    bindparam,
     select,
     text,
 )
 
 from raypipe.core.errors import LedgerError
 from raypipe.core.schema import JsonText
+from raypipe.core.statement import Statement
 
 VERSION = "1.0"
 
@@ -162,19 +164,21 @@ Index("raypipe_lake_deletes", lake["delete_file"].c.table_id)
 Index("raypipe_lake_columns", lake["column"].c.table_id)
 Index("raypipe_lake_partitions", lake["file_partition_value"].c.table_id)
 
-_FOUND = select(lake["metadata"].c.value).where(lake["metadata"].c.key == "version")
+_FOUND = Statement(select(lake["metadata"].c.value).where(lake["metadata"].c.key == bindparam("of_key")))
 # Asked anew in each transaction: one that began before another made the tables does not have them.
 _MADE = {
-    "sqlite": text(f"select 1 from sqlite_master where type = 'table' and name = '{snapshots.name}'"),
-    "postgresql": text(f"select 1 from pg_catalog.pg_class where relname = '{snapshots.name}' and pg_catalog.pg_table_is_visible(oid)"),
+    "sqlite": Statement(text(f"select 1 from sqlite_master where type = 'table' and name = '{snapshots.name}'").columns(Column("there"))),
+    "postgresql": Statement(
+        text(f"select 1 from pg_catalog.pg_class where relname = '{snapshots.name}' and pg_catalog.pg_table_is_visible(oid)")
+    ),
 }
 
 
 def exists(connection: Connection) -> bool:
     """Whether there is a catalog. LedgerError where a newer DuckLake has migrated it."""
-    if connection.execute(_MADE[connection.dialect.name]).first() is None:
+    if _MADE[connection.dialect.name].on(connection).first() is None:
         return False
-    found = connection.execute(_FOUND).scalar_one_or_none()
+    found = _FOUND.on(connection, {"of_key": "version"}).scalar_one_or_none()
     if found != VERSION:
         raise LedgerError(
             f"the catalog of tables is DuckLake {found}, and this raypipe writes {VERSION}: another program has migrated it. "

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from sqlalchemy import Connection, and_, bindparam, insert, or_, select, update
 
+from raypipe.core.statement import Statement
 from raypipe.data.lake import schemas
 from raypipe.data.lake.catalog import lake
 from raypipe.data.names import quoted
@@ -21,12 +22,12 @@ if TYPE_CHECKING:
     from raypipe.data.lake.statements import At
 
 _p, _v, _d = lake["partition_column"].c, lake["file_partition_value"].c, lake["data_file"].c
-_KEYS = (
+_KEYS = Statement(
     select(_p.partition_id, _p.column_id, _p.transform)
     .where(_p.table_id == bindparam("of_table"))
     .order_by(_p.partition_id, _p.partition_key_index)
 )
-_VALUES = (
+_VALUES = Statement(
     select(_v.data_file_id, _d.partition_id, _v.partition_value)
     .join(lake["data_file"], _d.data_file_id == _v.data_file_id)
     .where(_v.table_id == bindparam("of_table"))
@@ -54,7 +55,7 @@ def keys_of(connection: Connection, table_id: int, schema: pa.Schema) -> dict[in
 
     names = {field_id(column): column.name for column in schema}
     made: dict[int, list[Key]] = {}
-    for number, column, transform in connection.execute(_KEYS, {"of_table": table_id}):
+    for number, column, transform in _KEYS.on(connection, {"of_table": table_id}):
         word, _, count = transform.rstrip(")").partition("(")
         made.setdefault(number, []).append(Key(names.get(column, ""), cast("Transform", word), int(count or 0)))
     return made
@@ -73,7 +74,7 @@ def value_rows(fragment: Fragment, file_id: int, table_id: int) -> list[dict[str
 
 def parted(connection: Connection, snapshot: Snapshot, fragments: Sequence[Fragment]) -> list[Fragment]:
     """Fragments with what their rows have in common, under the names of that snapshot."""
-    found = connection.execute(_VALUES, {"of_table": snapshot.table_id}).all()
+    found = _VALUES.on(connection, {"of_table": snapshot.table_id}).all()
     if not found:
         return list(fragments)
     keys = keys_of(connection, snapshot.table_id, schemas.of(connection, snapshot))

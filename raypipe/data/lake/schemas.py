@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection, bindparam, desc, insert, select
 
 from raypipe.core.artifact import Json
+from raypipe.core.statement import Statement
 from raypipe.data.lake import catalog
 
 if TYPE_CHECKING:
@@ -24,12 +25,12 @@ def of(connection: Connection, snapshot: Snapshot) -> pa.Schema:
     """The columns of a snapshot, numbered: with field ids, and with the defaults of those that were added later."""
     import pyarrow as pa
 
-    arrow = connection.execute(_OF, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).scalar_one()
+    arrow = _OF.on(connection, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).scalar_one()
     return pa.ipc.read_schema(pa.py_buffer(base64.b64decode(arrow)))
 
 
 _s = catalog.schemas.c
-_OF = (
+_OF = Statement(
     select(_s.arrow)
     .where(_s.table_id == bindparam("of_table"), _s.begin_snapshot <= bindparam("of_snapshot"))
     .order_by(desc(_s.begin_snapshot))
@@ -37,10 +38,13 @@ _OF = (
 )
 
 
+_ADD = Statement(insert(catalog.schemas))
+
+
 def record(connection: Connection, table_id: int, begin_snapshot: int, schema: pa.Schema) -> None:
     """From that snapshot on the table has these columns."""
     arrow = base64.b64encode(schema.serialize().to_pybytes()).decode()
-    connection.execute(insert(catalog.schemas), {"table_id": table_id, "begin_snapshot": begin_snapshot, "arrow": arrow})
+    _ADD.on(connection, {"table_id": table_id, "begin_snapshot": begin_snapshot, "arrow": arrow})
 
 
 def by_id(stats: Stats, schema: pa.Schema) -> Json:

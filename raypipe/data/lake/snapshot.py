@@ -13,6 +13,7 @@ from sqlalchemy import Connection, Row, and_, bindparam, desc, func, or_, select
 from raypipe.core.artifact import File, Json
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.schema import events
+from raypipe.core.statement import Statement
 from raypipe.data.lake import catalog, layouts, schemas
 from raypipe.data.lake.catalog import lake
 
@@ -65,7 +66,7 @@ def latest(connection: Connection, project: str, name: str) -> Snapshot | None:
 def find(connection: Connection, project: str, name: str, snapshot: int) -> Snapshot:
     """That snapshot. DataError where raypipe did not write it."""
     asked = {"of_snapshot": snapshot, "of_project": project, "of_name": name}
-    row = connection.execute(_FIND, asked).one_or_none() if catalog.exists(connection) else None
+    row = _FIND.on(connection, asked).one_or_none() if catalog.exists(connection) else None
     if row is None:
         kept = _kept(connection, project, name)
         if ended := _ended(connection, project, name, snapshot):
@@ -183,7 +184,7 @@ def _delete_file(row: Row) -> tuple[str, int, int, str]:
 
 def _rows(connection: Connection, snapshot: Snapshot) -> Sequence[Row]:
     """A row a data file, with its delete file."""
-    rows = connection.execute(_FILES, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).all()
+    rows = _FILES.on(connection, {"of_table": snapshot.table_id, "of_snapshot": snapshot.id}).all()
     _check(snapshot, rows)
     return rows
 
@@ -228,38 +229,37 @@ def _visible(columns: Any) -> tuple[Any, ...]:
     return columns.table_id == table, columns.begin_snapshot <= snapshot, ended_later
 
 
-# Written once: to put a statement together costs SQLAlchemy more than to run it.
-_FILES = _files_of_one()
+_FILES = Statement(_files_of_one())
 _s = catalog.snapshots.c
 _OF_TABLE = _s.project == bindparam("of_project"), _s.name == bindparam("of_name")
-_FIND = select(catalog.snapshots).where(_s.snapshot_id == bindparam("of_snapshot"), *_OF_TABLE)
-_NEWEST = select(catalog.snapshots).where(*_OF_TABLE).order_by(desc(_s.snapshot_id)).limit(1)
+_FIND = Statement(select(catalog.snapshots).where(_s.snapshot_id == bindparam("of_snapshot"), *_OF_TABLE))
+_NEWEST = Statement(select(catalog.snapshots).where(*_OF_TABLE).order_by(desc(_s.snapshot_id)).limit(1))
 
 
 def newest_of(connection: Connection, project: str, name: str) -> Snapshot | None:
-    row = connection.execute(_NEWEST, {"of_project": project, "of_name": name}).one_or_none()
+    row = _NEWEST.on(connection, {"of_project": project, "of_name": name}).one_or_none()
     return _snapshot(row) if row else None
 
 
 def _snapshot(row: Row) -> Snapshot:
-    values = dict(row._mapping)
+    values = row._asdict()
     return Snapshot(id=values.pop("snapshot_id"), **{k: v for k, v in values.items() if k != "project"})
 
 
+def _foreign_changes() -> Select:
+    changes, own = lake["snapshot_changes"], catalog.snapshots
+    joined = changes.outerjoin(own, changes.c.snapshot_id == own.c.snapshot_id)
+    query = select(changes.c.snapshot_id, changes.c.changes_made).select_from(joined)
+    return query.where(changes.c.snapshot_id > bindparam("of_snapshot"), own.c.snapshot_id.is_(None)).order_by(changes.c.snapshot_id)
+
+
+_FOREIGN = Statement(_foreign_changes())
 _KINDS = {"inlined": "rows or deletions inlined in the catalog", "deleted": "delete files", "dropped": "the table dropped"}
 
 
 def foreign(connection: Connection, snapshot: Snapshot) -> tuple[int, str] | None:
     """The first later snapshot that raypipe did not write and that names this table, with what it did."""
-    changes, own = lake["snapshot_changes"], catalog.snapshots
-    joined = changes.outerjoin(own, changes.c.snapshot_id == own.c.snapshot_id)
-    query = (
-        select(changes.c.snapshot_id, changes.c.changes_made)
-        .select_from(joined)
-        .where(changes.c.snapshot_id > snapshot.id, own.c.snapshot_id.is_(None))
-        .order_by(changes.c.snapshot_id)
-    )
-    for number, made in connection.execute(query):
+    for number, made in _FOREIGN.on(connection, {"of_snapshot": snapshot.id}):
         plain = re.sub(r'"(?:[^"]|"")*"', '""', made or "")
         if found := re.search(rf"(\w+):{snapshot.table_id}\b", plain):
             return number, found[1]

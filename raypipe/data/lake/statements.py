@@ -14,6 +14,7 @@ from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.schema import canonical
+from raypipe.core.statement import Statement
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.fragment.positions import Deletes
 from raypipe.data.lake import catalog, layouts, schemas
@@ -27,16 +28,27 @@ TIME = "%Y-%m-%d %H:%M:%S.%f+00"
 MANY = 500
 """Numbers in one statement: SQLite and PostgreSQL have limits."""
 
-# Written once: to put a statement together costs SQLAlchemy more than to run it.
 _schema, _table, _column, _of_table = lake["schema"].c, lake["table"].c, lake["column"].c, bindparam("of_table")
-_LAST = select(lake["snapshot"]).order_by(desc(lake["snapshot"].c.snapshot_id)).limit(1)
-_SCHEMA = select(lake["schema"]).where(func.lower(_schema.schema_name) == bindparam("of_name"), _schema.end_snapshot.is_(None))
-_NAMED = select(_table.table_id, _table.table_name).where(
-    _table.schema_id == bindparam("of_schema"), func.lower(_table.table_name) == bindparam("of_name"), _table.end_snapshot.is_(None)
+_LAST = Statement(select(lake["snapshot"]).order_by(desc(lake["snapshot"].c.snapshot_id)).limit(1))
+_SCHEMA = Statement(select(lake["schema"]).where(func.lower(_schema.schema_name) == bindparam("of_name"), _schema.end_snapshot.is_(None)))
+_NAMED = Statement(
+    select(_table.table_id, _table.table_name).where(
+        _table.schema_id == bindparam("of_schema"), func.lower(_table.table_name) == bindparam("of_name"), _table.end_snapshot.is_(None)
+    )
 )
-_COLUMNS = select(lake["column"]).where(_column.table_id == _of_table, _column.end_snapshot.is_(None))
-_NEXT_ROW = select(lake["table_stats"].c.next_row_id).where(lake["table_stats"].c.table_id == _of_table)
-_OLD_STATS = [delete(lake[name]).where(lake[name].c.table_id == _of_table) for name in ("table_stats", "table_column_stats")]
+_COLUMNS = Statement(select(lake["column"]).where(_column.table_id == _of_table, _column.end_snapshot.is_(None)))
+_NEXT_ROW = Statement(select(lake["table_stats"].c.next_row_id).where(lake["table_stats"].c.table_id == _of_table))
+_OLD_STATS = [Statement(delete(lake[name]).where(lake[name].c.table_id == _of_table)) for name in ("table_stats", "table_column_stats")]
+_ADD = {name: Statement(insert(table)) for name, table in lake.items()}
+_ADD_FRAGMENT, _ADD_DELETES, _ADD_SNAPSHOT = (Statement(insert(own)) for own in (catalog.fragments, catalog.deletes, catalog.snapshots))
+_END = {
+    name: Statement(
+        update(lake[name])
+        .where(lake[name].c.table_id == _of_table, lake[name].c.end_snapshot.is_(None))
+        .values(end_snapshot=bindparam("now"))
+    )
+    for name in ("table", "column", "data_file", "delete_file")
+}
 
 
 @dataclass
@@ -58,7 +70,7 @@ def create(connection: Connection, root: str) -> None:
     """The catalog's tables, and its snapshot 0."""
     catalog.tables.create_all(connection)
     meta = {"version": catalog.VERSION, "created_by": "raypipe", "data_path": _folder(root), "encrypted": "false"}
-    connection.execute(insert(lake["metadata"]), [{"key": key, "value": value} for key, value in meta.items()])
+    _ADD["metadata"].on(connection, [{"key": key, "value": value} for key, value in meta.items()])
     start = At(0, 0, 1, 0, datetime.now(UTC), ['created_schema:"main"'])
     _add_schema(connection, 0, 0, "main", "main/", relative=True)
     _record_lake(connection, start, "", {})
@@ -66,14 +78,14 @@ def create(connection: Connection, root: str) -> None:
 
 def following(connection: Connection) -> At:
     """The snapshot after the newest one of the catalog."""
-    last = connection.execute(_LAST).one()
+    last = _LAST.on(connection).one()
     return At(last.snapshot_id + 1, last.schema_version, last.next_catalog_id, last.next_file_id, datetime.now(UTC), [])
 
 
 def schema_id(connection: Connection, at: At, project: str, root: str) -> int:
     """The project's schema. Its path is the store's root, which may have moved since the last commit."""
     c = lake["schema"].c
-    there, path = connection.execute(_SCHEMA, {"of_name": project.lower()}).one_or_none(), _folder(root)
+    there, path = _SCHEMA.on(connection, {"of_name": project.lower()}).one_or_none(), _folder(root)
     if there is None:
         at.catalog_id += 1
         _add_schema(connection, at.catalog_id - 1, at.id, project, path, relative=False)
@@ -92,12 +104,12 @@ def _folder(root: str) -> str:
 
 def _add_schema(connection: Connection, number: int, begin: int, name: str, path: str, *, relative: bool) -> None:
     values = {"schema_id": number, "schema_uuid": str(uuid.uuid4()), "begin_snapshot": begin, "schema_name": name, "path": path}
-    connection.execute(insert(lake["schema"]), values | {"path_is_relative": relative})
+    _ADD["schema"].on(connection, values | {"path_is_relative": relative})
 
 
 def new_table(connection: Connection, at: At, project: str, name: str, schema_id: int) -> int:
     """A table of that name, without columns; the one that has it now ends."""
-    for number, found in connection.execute(_NAMED, {"of_schema": schema_id, "of_name": name.lower()}).all():
+    for number, found in _NAMED.on(connection, {"of_schema": schema_id, "of_name": name.lower()}).all():
         if found != name:
             raise DataError(f"table {name}: there is a table {found!r} already, which SQL cannot tell from it; rename one of them")
         for each in ("table", "column", "data_file", "delete_file"):
@@ -113,14 +125,14 @@ def new_table(connection: Connection, at: At, project: str, name: str, schema_id
         "schema_id": schema_id,
         "table_name": name,
     }
-    connection.execute(insert(lake["table"]), values | {"path": "", "path_is_relative": True})
+    _ADD["table"].on(connection, values | {"path": "", "path_is_relative": True})
     return table_id
 
 
 def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence[CatalogColumn]) -> None:
     """From this snapshot on the table has these columns: rows of the catalog end and begin where they differ."""
     c = lake["column"].c
-    found = connection.execute(_COLUMNS, {"of_table": table_id}).all() if table_id != at.new_table else ()
+    found = _COLUMNS.on(connection, {"of_table": table_id}).all() if table_id != at.new_table else ()
     there: dict[int, Any] = {row.column_id: row for row in found}
     rows = [_column_row(column, at, table_id, order) for order, column in enumerate(columns, 1)]
     new = [row for row in rows if row["column_id"] not in there or _differs(there[row["column_id"]], row)]
@@ -130,7 +142,7 @@ def set_columns(connection: Connection, at: At, table_id: int, columns: Sequence
         these = (c.table_id == table_id, c.end_snapshot.is_(None), c.column_id.in_(ended[start : start + MANY]))
         connection.execute(update(lake["column"]).where(*these), {"end_snapshot": at.id})
     if new:
-        connection.execute(insert(lake["column"]), new)
+        _ADD["column"].on(connection, new)
     altered(connection, at, table_id, tell=bool(there))
 
 
@@ -142,11 +154,11 @@ def altered(connection: Connection, at: At, table_id: int, *, tell: bool = True)
         at.has_new_schema = True
         at.schema_version += 1
         values = {"begin_snapshot": at.id, "schema_version": at.schema_version, "table_id": table_id}
-        connection.execute(insert(lake["schema_versions"]), values)
+        _ADD["schema_versions"].on(connection, values)
 
 
 def _differs(there: Any, row: dict[str, Any]) -> bool:
-    return any(there._mapping[key] != value for key, value in row.items() if key != "begin_snapshot")
+    return any(getattr(there, key) != value for key, value in row.items() if key != "begin_snapshot")
 
 
 def _column_row(column: CatalogColumn, at: At, table_id: int, order: int) -> dict[str, Any]:
@@ -167,9 +179,7 @@ def _column_row(column: CatalogColumn, at: At, table_id: int, order: int) -> dic
 
 
 def _end(connection: Connection, at: At, table: str, table_id: int) -> None:
-    c = lake[table].c
-    ended = update(lake[table]).where(c.table_id == table_id, c.end_snapshot.is_(None))
-    connection.execute(ended, {"end_snapshot": at.id})
+    _END[table].on(connection, {"of_table": table_id, "now": at.id})
 
 
 def end_all(connection: Connection, at: At, table_id: int) -> None:
@@ -209,11 +219,11 @@ def add_files(
             deletes.append((at.file_id, fragment.deletes))
         first_row += fragment.num_rows
         at.file_id += 1
-    connection.execute(insert(lake["data_file"]), rows)
-    connection.execute(insert(catalog.fragments), own)
+    _ADD["data_file"].on(connection, rows)
+    _ADD_FRAGMENT.on(connection, own)
     for table, more in (("file_column_stats", stats), ("file_partition_value", values)):
         if more:
-            connection.execute(insert(lake[table]), more)
+            _ADD[table].on(connection, more)
     add_deletes(connection, at, table_id, deletes)
     at.changes.append(f"inserted_into_table:{table_id}")
 
@@ -227,8 +237,8 @@ def add_deletes(connection: Connection, at: At, table_id: int, deletes: Sequence
         rows.append(_delete_row(each, number, at, table_id))
         own.append({"delete_file_id": at.file_id, "sha256": each.sha256})
         at.file_id += 1
-    connection.execute(insert(lake["delete_file"]), rows)
-    connection.execute(insert(catalog.deletes), own)
+    _ADD["delete_file"].on(connection, rows)
+    _ADD_DELETES.on(connection, own)
 
 
 def _delete_row(deletes: Deletes, data_file_id: int, at: At, table_id: int) -> dict[str, Any]:
@@ -249,7 +259,7 @@ def _delete_row(deletes: Deletes, data_file_id: int, at: At, table_id: int) -> d
 def _next_row(connection: Connection, at: At, table_id: int) -> int:
     if table_id == at.new_table:
         return 0
-    return connection.execute(_NEXT_ROW, {"of_table": table_id}).scalar_one_or_none() or 0
+    return _NEXT_ROW.on(connection, {"of_table": table_id}).scalar_one_or_none() or 0
 
 
 def _file_row(fragment: Fragment, at: At, table_id: int, first_row: int) -> dict[str, Any]:
@@ -284,15 +294,14 @@ def _file_stats_row(column: CatalogColumn, fragment: Fragment, file_id: int, tab
 
 def set_table_stats(connection: Connection, at: At, columns: Sequence[CatalogColumn], made: Snapshot, num_new_rows: int) -> None:
     """The statistics of the table as it is now: replaced, they have no history."""
-    total, per_column = lake["table_stats"], lake["table_column_stats"]
     next_row = _next_row(connection, at, made.table_id) + num_new_rows
     values = {"table_id": made.table_id, "record_count": made.num_rows, "next_row_id": next_row, "file_size_bytes": made.size}
     for old in _OLD_STATS if made.table_id != at.new_table else ():
-        connection.execute(old, {"of_table": made.table_id})
-    connection.execute(insert(total), values)
+        old.on(connection, {"of_table": made.table_id})
+    _ADD["table_stats"].on(connection, values)
     rows = [_table_stats_row(column, made) for column in columns if column.bounds]
     if rows:
-        connection.execute(insert(per_column), rows)
+        _ADD["table_column_stats"].on(connection, rows)
 
 
 def _table_stats_row(column: CatalogColumn, made: Snapshot) -> dict[str, Any]:
@@ -311,12 +320,12 @@ def record(connection: Connection, at: At, project: str, made: Snapshot, message
     """The snapshot itself, with who made it and why."""
     _record_lake(connection, at, message, about)
     values = asdict(made)
-    connection.execute(insert(catalog.snapshots), {"snapshot_id": values.pop("id"), "project": project, **values})
+    _ADD_SNAPSHOT.on(connection, {"snapshot_id": values.pop("id"), "project": project, **values})
 
 
 def _record_lake(connection: Connection, at: At, message: str, about: dict[str, Json]) -> None:
     time = at.time if connection.dialect.name == "postgresql" else at.time.strftime(TIME)
     numbers = {"schema_version": at.schema_version, "next_catalog_id": at.catalog_id, "next_file_id": at.file_id}
-    connection.execute(insert(lake["snapshot"]), {"snapshot_id": at.id, "snapshot_time": time, **numbers})
+    _ADD["snapshot"].on(connection, {"snapshot_id": at.id, "snapshot_time": time, **numbers})
     texts = {"author": "raypipe", "commit_message": message or None, "commit_extra_info": canonical(about) if about else None}
-    connection.execute(insert(lake["snapshot_changes"]), {"snapshot_id": at.id, "changes_made": ",".join(at.changes), **texts})
+    _ADD["snapshot_changes"].on(connection, {"snapshot_id": at.id, "changes_made": ",".join(at.changes), **texts})
