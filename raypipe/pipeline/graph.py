@@ -41,7 +41,7 @@ def edge_problems(nodes: Mapping[str, Node]) -> list[Problem]:
     try:
         _sorter(nodes).prepare()
     except CycleError as error:
-        return [_cycle(error.args[1])]
+        return [_cycle(nodes, error.args[1])]
     return []
 
 
@@ -58,10 +58,17 @@ def _sorter(nodes: Mapping[str, Node]) -> TopologicalSorter[str]:
     return TopologicalSorter({name: reads(node) for name, node in nodes.items()})
 
 
-def _cycle(names: list[str]) -> Problem:
+def _cycle(nodes: Mapping[str, Node], names: list[str]) -> Problem:
     """graphlib lists a cycle from what is read to who reads it, with the first name again at the end."""
     readers = names[::-1]
     if len(readers) == 2:
-        return Problem(readers[0], "the step reads itself.")
-    steps = ", ".join(f"'{a}' reads '{b}'" for a, b in pairwise(readers))
+        edge = _edge(nodes, *readers)
+        return Problem(f"{readers[0]}.{edge}" if edge else f"execution.{readers[0]}.when", "the step reads itself.")
+    edges = [(a, b, _edge(nodes, a, b)) for a, b in pairwise(readers)]
+    steps = ", ".join(f"'{a}' reads '{b}' ({edge or 'its condition `when`'})" for a, b, edge in edges)
     return Problem(readers[0], f"the steps wait for each other: {steps}.")
+
+
+def _edge(nodes: Mapping[str, Node], reader: str, name: str) -> str:
+    """The edge by which a step reads another; empty where it is its condition."""
+    return next((edge for edge, ref in nodes[reader].refs.items() if ref == name), "")

@@ -98,7 +98,18 @@ def sub_problems(where: str, written: Mapping[str, Any], slots: Sequence[str]) -
         twice = [value for value in values if values.count(value) > 1]
         if what or twice:
             found.append(Problem(f"{where}.each.{name}", what or f"{twice[0]!r} is there twice."))
-    return found
+    return found or _same_names(f"{where}.each", each)
+
+
+def _same_names(where: str, each: Mapping[str, Sequence[Any]]) -> list[Problem]:
+    """Combinations of unlike values that would stand under one name: `a` and `b-c`, `a-b` and `c`."""
+    seen: dict[str, tuple[Any, ...]] = {}
+    for values in itertools.product(*each.values()):
+        if other := seen.get(label := _label(values)):
+            pairs = [", ".join(map(str, combination)) for combination in (other, values)]
+            return [Problem(where, f"{pairs[0]} and {pairs[1]} would both be named '{label}': write values without that -.")]
+        seen[label] = values
+    return []
 
 
 def expanded(name: str, written: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any], Mapping[str, str]]]:
@@ -106,8 +117,15 @@ def expanded(name: str, written: Mapping[str, Any]) -> Iterator[tuple[str, Mappi
     each = written.get("each") or {}
     for values in itertools.product(*each.values()):
         chosen = dict(zip(each, values, strict=True))
-        label = "-".join(str(value) for value in values)
-        yield f"{name}.{label}" if each else name, _filled(written["pipeline"], chosen), _filled(written.get("inputs") or {}, chosen)
+        yield (
+            f"{name}.{_label(values)}" if each else name,
+            _filled(written["pipeline"], chosen),
+            _filled(written.get("inputs") or {}, chosen),
+        )
+
+
+def _label(values: Sequence[Any]) -> str:
+    return "-".join(str(value) for value in values)
 
 
 def placed_execution(written: Mapping[str, Any], scope: Scope) -> dict[str, dict[str, Any]]:

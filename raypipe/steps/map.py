@@ -154,7 +154,7 @@ class Map:
         if over is None:
             return
         if over.num_rows > self.max_items:
-            raise DataError(f"{step}.over: " + _too_many(f"'{self.over}' has {over.num_rows:,} rows, each an item,", self.max_items))
+            raise DataError(f"{step}.over: " + _too_many(f"the {over.num_rows:,} rows of '{self.over}', each an item,", self.max_items))
         if problems := self.check(step, over=Columns(tuple(column["name"] for column in over.schema["columns"]))):
             raise ConfigError(problems)
 

@@ -24,7 +24,14 @@ def test_a_cycle_names_its_steps():
 
 
 def test_a_step_that_reads_itself():
-    assert edge_problems(nodes(a="a")) == [Problem("a", "the step reads itself.")]
+    assert edge_problems(nodes(a="a")) == [Problem("a.in0", "the step reads itself.")]
+    assert edge_problems({"a": Node("t", {}, {}, ("a",))}) == [Problem("execution.a.when", "the step reads itself.")]
+
+
+def test_a_cycle_by_a_condition_says_so():
+    (problem,) = edge_problems({"a": Node("t", {}, {}, ("b",)), "b": Node("t", {}, {"in0": "a"})})
+    assert "'a' reads 'b' (its condition `when`)" in problem.what
+    assert "'b' reads 'a' (in0)" in problem.what
 
 
 def test_downstream_is_transitive():

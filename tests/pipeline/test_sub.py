@@ -120,7 +120,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
         "there is no step 'row' in the sub-pipeline 'a', and nothing is bound to the name: write inputs: {row: STEP}. Valid: s.",
     ),
     (one(table="t") | {"inputs": {"t": "sorce"}}, "steps.a.inputs.t", "there is no step 'sorce'. Did you mean 'source'?"),
-    (one(table="s"), "a.s", "the step reads itself."),
+    (one(table="s"), "a.s.table", "the step reads itself."),
     (one(table="t") | {"inputs": {"t": "source", "u": "source"}}, "steps.a.inputs.u", "no step of the sub-pipeline reads 'u'."),
     (one(table="t") | {"inputs": {"t": "source", "s": "source"}}, "steps.a.inputs.s", "'s' is a step of the sub-pipeline itself."),
     (one() | {"input": {}}, "steps.a.input", "unknown: a sub-pipeline has no 'input'. Did you mean 'inputs'?"),
@@ -134,7 +134,12 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     (one() | {"each": {"c": []}}, "steps.a.each", "found {'c': []}, expected names and lists of values, e.g. {carrier: [UA, AA]}."),
     (one() | {"each": {"c": ["a/b"]}}, "steps.a.each.c", "'a/b' cannot stand in a step's name: letters, digits, _ and -."),
     (one() | {"each": {"c": [1, 1]}}, "steps.a.each.c", "1 is there twice."),
-    (one(table="t") | {"inputs": {"t": "a.s"}}, "a.s", "the step reads itself."),
+    (
+        one() | {"each": {"c": ["x", "x-y"], "d": ["y-z", "z"]}},
+        "steps.a.each",
+        "x, y-z and x-y, z would both be named 'x-y-z': write values without that -.",
+    ),
+    (one(table="t") | {"inputs": {"t": "a.s"}}, "a.s.table", "the step reads itself."),
 ]
 
 

@@ -328,7 +328,7 @@ def test_columns_that_make_no_item(house: House):
 def test_a_table_of_more_rows_than_may_be(house: House):
     house.carriers(*(["B6"] * 9))
     error = house.run(**FIT, max_items=10).error
-    assert "out.over: 'source' has 11 rows, each an item, are more than 10 (`max_items`)" in error
+    assert "out.over: the 11 rows of 'source', each an item, are more than 10 (`max_items`)" in error
     assert not house.calls
 
 
