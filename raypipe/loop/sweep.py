@@ -80,19 +80,22 @@ class Sweeping:
             self._of_each(lambda point: checked_plan(point.pipeline, self.scene, self.options.cluster))
 
     def _of_each(self, made: Callable[[Point], T]) -> dict[int, T]:
-        """By the points' numbers; ConfigError with the problems of all, each with the first point that has it."""
+        """By the points' numbers; ConfigError with the problems of all, each with the first point that has it where others have it not."""
         found: dict[int, T] = {}
-        problems: dict[Problem, Point] = {}
+        problems: dict[Problem, list[Point]] = {}
         for point in self.points:
             try:
                 found[point.number] = made(point)
             except ConfigError as error:
-                problems = {**problems, **dict.fromkeys((p for p in error.problems if p not in problems), point)}
+                for problem in error.problems:
+                    problems.setdefault(problem, []).append(point)
         if problems:
-            raise ConfigError(
-                [replace(problem, what=f"{problem.what} (point {point.number}: {point})") for problem, point in problems.items()]
-            )
+            raise ConfigError([self._told(problem, having) for problem, having in problems.items()])
         return found
+
+    def _told(self, problem: Problem, having: Sequence[Point]) -> Problem:
+        is_of_all = len(having) == len(self.points)
+        return problem if is_of_all else replace(problem, what=f"{problem.what} (point {having[0].number}: {having[0]})")
 
     def go(self) -> SweepResult:
         """All points, then the best one whole. Ray is started once, by the first step that needs it."""

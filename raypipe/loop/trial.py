@@ -145,7 +145,7 @@ def _unknown(name: str, steps: Collection[str]) -> Problem | None:
         return None if figure else Problem(name, f"'{step}' alone says nothing: name a figure of the step, as in {step}.num_rows.")
     inner = [other for other in steps if other.startswith(f"{step}.")]
     if not inner:
-        return Problem(name, f"there is no step '{step}'.{nearest(step, steps)}")
+        return Problem(name, f"there is no step '{step}'.{nearest(step, steps)} --by STEP.FIGURE says what is compared.")
     depth = max(other.count(".") for other in inner) + 1
     tried = ".".join(name.split(".")[:depth])
     return Problem(name, f"'{step}' is a sub-pipeline, and has no step '{tried}'.{nearest(tried, inner)}")

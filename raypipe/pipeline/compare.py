@@ -90,7 +90,9 @@ def found(ledger: Ledger, name: str) -> Run:
     fitting = [n for n in names if n.startswith(name) or n.endswith(name)]
     if len(fitting) == 1:
         return found(ledger, fitting[0])
-    what = f"{len(fitting)} runs are named so: {', '.join(fitting[:5])}" if fitting else f"there is no run '{name}'.{nearest(name, names)}"
+    hint = nearest(name, names)
+    close = hint if hint.startswith(" Did") else ""  # the list of all may be long
+    what = f"{len(fitting)} runs are named so: {', '.join(fitting[:5])}." if fitting else f"there is no run '{name}'.{close}"
     raise ConfigError(f"{what} `raypipe runs` lists them.")
 
 

@@ -67,5 +67,5 @@ def test_the_same_and_none(churn: Path, capsys: pytest.CaptureFixture[str]):
     text = said(capsys, "diff", first, second)
     assert f"{second} had nothing to do and kept no code and no environment" in text
     assert "no difference" in text
-    assert "there is no run 'nope'." in said(capsys, "diff", "nope", first, code=2)
+    assert "there is no run 'nope'. `raypipe runs` lists them." in said(capsys, "diff", "nope", first, code=2)
     assert "2 runs are named so" in said(capsys, "diff", "20", first, code=2)
