@@ -48,9 +48,15 @@ def console() -> Console:
     return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
+def _line_console(quiet: bool = False) -> Console:
+    """For what is a line each: in a file or a pipe it stays one, however long."""
+    is_terminal = sys.stdout.isatty()
+    return Console(quiet=quiet, highlight=False, width=None if is_terminal else WIDTH, soft_wrap=not is_terminal)
+
+
 def plan_lines(plan: Plan, notes: Sequence[str] = ()) -> None:
     """Each step with its state and why, then what cannot be known beforehand, and whether anything is to do."""
-    out = console()
+    out = _line_console()
     width = max(len(s.name) for s in plan.steps)
     for step in plan.steps:
         out.print(_line(step.name, width, step.standing.state if step.standing and step.state == "HIT" else step.state, "", step.why))
@@ -65,7 +71,7 @@ class Terminal:
 
     def __init__(self, pipeline: Pipeline, quiet: bool = False, plain: bool = False):
         self.width = max(len(name) for name in pipeline.nodes)
-        self.out = Console(quiet=quiet, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+        self.out = _line_console(quiet)
         self.status = self.out.status("") if self.out.is_terminal and not plain else None
         self.notes: dict[str, list[str]] = {}
         self.running: dict[str, str] = {}

@@ -77,8 +77,8 @@ class Rows:
             self._lock(connection)
             rows = self._standing(connection)
             own = next((row for row in rows if (row.project, row.key) == (self.ledger.project, self.lease.key)), None)
-            others = [row for row in rows if row is not own]
-            before = [_claim(row) for row in others if row.holds or own is None or row.since <= own.since]
+            own_place = rows.index(own) if own is not None else len(rows)
+            before = [_claim(row) for place, row in enumerate(rows) if row is not own and (row.holds or place < own_place)]
             if judge(before):
                 connection.execute(update(table).where(*self._mine).values(holds=True))
             return before

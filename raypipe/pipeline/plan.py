@@ -10,6 +10,7 @@ from typing import Any, Literal
 from raypipe.code.settled import settled
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Artifact, File, Json, Table
+from raypipe.core.errors import DataError
 from raypipe.core.ledger import Ledger
 from raypipe.core.meter import Cost
 from raypipe.core.place import Place, find_project
@@ -191,8 +192,13 @@ class _Prospect:
             return None
         figures = {ref: artifact.figures for ref in condition.reads if (artifact := self.upstream[ref].artifact)}
         where = f"execution.{self.name}.when"
-        if condition.holds(where, figures):
-            return None
+        try:
+            if condition.holds(where, figures):
+                return None
+        except DataError as error:
+            if self.claimed:
+                raise
+            return PlannedStep(self.name, "BLOCKED", str(error))  # it is the step that fails when its turn comes, and not the plan
         return PlannedStep(self.name, "SKIP", f"{condition.said(where, figures)}: not {condition.text}", skipped="condition")
 
     def _are_ready(self, condition: Condition) -> bool:

@@ -99,7 +99,10 @@ steps:
       model: {_target_: raypipe.Booster, num_threads: 1, rounds_per_epoch: 2}
       train: {epochs: 1}
       transform: {where: "months >= {months}", inputs: {_target_: raypipe.Select, columns: [age, months, calls_per_month]}}
-      gate: {thresholds: {auc: {min: 0.1}}}
+      evaluate: null
+      gate: null
+      infra_validate: null
+      deploy: null
 """
 
 

@@ -3,6 +3,9 @@ from pathlib import Path
 import pytest
 
 from raypipe.cli.main import main
+from raypipe.cli.terminal import Terminal
+from raypipe.pipeline.node import Node, Pipeline
+from raypipe.pipeline.options import StepEvent
 
 
 def test_a_plan_is_a_line_a_step_with_its_cause(churn: Path, capsys: pytest.CaptureFixture[str]):
@@ -22,3 +25,9 @@ def test_a_run_ends_with_its_name_and_how_it_ended(churn: Path, capsys: pytest.C
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("run 20")
     assert " done in " in last
+
+
+def test_a_line_that_goes_into_a_pipe_is_not_broken(capsys: pytest.CaptureFixture[str]):
+    words = " ".join(["step 'train' of run x (process 7 on far-away) holds 2 CPUs;"] * 9)
+    Terminal(Pipeline.of("p", {"a": Node("t")})).on_event(StepEvent("a", "waiting", "BLOCKED", words))
+    assert capsys.readouterr().out == f"  a  {words}\n"

@@ -20,7 +20,7 @@ defaults: [pipeline, _self_]
 name: {name}
 source: null
 steps:
-  work: {{_target_: own.Works, name: {name}, seconds: {seconds}}}
+  work: {{_target_: own.Works, name: {name}}}
 execution: {{default: {{deadline: 60s}}}}
 """
 OWN = """\
@@ -31,20 +31,22 @@ from raypipe import Made, Report
 
 
 class Works:
-    '''Takes all of the cluster, in the driver, where Ray would not make it wait.'''
+    '''Takes all of the cluster, in the driver, where Ray would not make it wait; the first one until it is told to go on.'''
 
-    def __init__(self, name: str, seconds: float):
-        self.name, self.seconds = name, seconds
+    def __init__(self, name: str):
+        self.name = name
 
     def needs(self):
         return {"CPU": 4}
 
     def run(self, work) -> Made[Report]:
-        log = Path(work.project_path).parent / "log"
+        folder = Path(work.project_path).parent
         for what in ("begins", "ends"):
-            with log.open("a") as stream:
+            with (folder / "log").open("a") as stream:
                 stream.write(f"{self.name} {what}\\n")
-            time.sleep(self.seconds if what == "begins" else 0)
+            while self.name == "first" and not (folder / "go").exists():
+                time.sleep(0.02)
+                work.alive()
         return Made(self.name)
 """
 
@@ -57,9 +59,9 @@ class Driver:
     env: dict[str, str]
 
     @classmethod
-    def of(cls, folder: Path, name: str, seconds: float, ledger: str) -> Driver:
+    def of(cls, folder: Path, name: str, ledger: str) -> Driver:
         (folder / name / "conf").mkdir(parents=True)
-        (folder / name / "conf" / f"{name}.yaml").write_text(CONFIG.format(name=name, seconds=seconds))
+        (folder / name / "conf" / f"{name}.yaml").write_text(CONFIG.format(name=name))
         (folder / name / "own.py").write_text(OWN)
         own = {"RAYPIPE_LEDGER": ledger, "RAYPIPE_STORE": str(folder / "store"), "RAYPIPE_RUNTIME": str(folder / f"runtime-{name}")}
         # The session's Ray listens on loopback alone, and a driver would ask for it at the machine's own address.
@@ -89,11 +91,18 @@ def test_steps_of_two_hosts_take_turns_and_who_holds_what_is_named(tmp_path: Pat
     import ray
 
     address, ledger = loopback(ray.get_runtime_context().gcs_address), new_database(postgres_url)
-    first, second = (Driver.of(tmp_path, name, seconds, ledger) for name, seconds in (("first", 4), ("second", 0.1)))
+    first, second = (Driver.of(tmp_path, name, ledger) for name in ("first", "second"))
     with first.start(address) as one:
         began(tmp_path / "log", one)
         with second.start(address) as other:
-            said, told = one.communicate(timeout=100)[0], other.communicate(timeout=100)[0]
+            assert other.stdout
+            lines = []
+            for line in other.stdout:
+                lines.append(line)
+                if "waits for" in line:
+                    break
+            (tmp_path / "go").touch()
+            said, told = one.communicate(timeout=100)[0], "".join(lines) + other.communicate(timeout=100)[0]
     assert (one.returncode, other.returncode) == (0, 0), said + told
     assert (tmp_path / "log").read_text().split("\n")[:4] == ["first begins", "first ends", "second begins", "second ends"]
     assert "waits for 4 CPUs of the cluster at" in told
@@ -107,7 +116,7 @@ def test_what_a_killed_driver_held_is_free_once_it_is_silent(tmp_path: Path, ray
     import ray
 
     address, ledger = loopback(ray.get_runtime_context().gcs_address), new_database(postgres_url)
-    first, second = (Driver.of(tmp_path, name, seconds, ledger) for name, seconds in (("first", 120), ("second", 0.1)))
+    first, second = (Driver.of(tmp_path, name, ledger) for name in ("first", "second"))
     with first.start(address) as one:
         began(tmp_path / "log", one)
         one.send_signal(signal.SIGKILL)

@@ -94,6 +94,20 @@ def test_a_missing_figure_fails_the_step_and_names_those_there_are(project):
     assert "execution.b.when: a has no figure 'vlaue'. Did you mean 'value'?" in result.error
 
 
+def test_a_condition_that_cannot_be_told_is_its_step_s_failure_alone(project):
+    """Though the figures are there already: a plan shows the others, and a run goes on as the step's `on_failure` says."""
+    m = project.module
+    steps = {"a": m.First(), "b": m.Then(before="a"), "c": m.Then(before="a", value=1)}
+    assert project.run({"a": m.First()}).state == "done"
+    execution = {"b": {"when": "a.vlaue > 2", "on_failure": "continue"}}
+    found = {s.name: s for s in plan(project.pipeline(steps, execution), project.scene).steps}
+    assert {name: s.state for name, s in found.items()} == {"a": "HIT", "b": "BLOCKED", "c": "RUN"}
+    assert found["b"].why.startswith("execution.b.when: a has no figure 'vlaue'. Did you mean 'value'?")
+    result = project.run(steps, execution)
+    assert result.state == "failed"
+    assert {name: s.state for name, s in result.steps.items()} == {"a": "HIT", "b": "FAILED", "c": "RUN"}
+
+
 @pytest.mark.parametrize(
     ("when", "said"),
     [("b.value > 1", "the step reads itself"), ("c.value > 1", "the steps wait for each other"), ("d.value > 1", "there is no step 'd'")],
