@@ -88,18 +88,24 @@ class Admission:
 
     @contextlib.contextmanager
     def admitted(
-        self, who: str, needs: Amounts, deadline_s: float | None, pause: Callable[[float], None], tell: Callable[[str], None]
+        self,
+        who: str,
+        needs: Amounts,
+        deadline_s: float | None,
+        pause: Callable[[float], None],
+        tell: Callable[[str], None],
+        began: float | None = None,
     ) -> Iterator[None]:
         """Holds that much for the length of the block, after waiting its turn with `pause`; `tell` hears once who holds it now.
 
-        TimedOut after the deadline, naming those.
+        TimedOut after the deadline, naming those. `began`: since when, by the monotonic clock, where that was before this call.
         """
         needs = {name: amount for name, amount in needs.items() if amount > 0}
         if not needs:
             yield
             return
         with self.book.entered(who, needs) as look:
-            self._wait(look, needs, deadline_s, pause, tell)
+            self._wait(look, needs, deadline_s, pause, tell, time.monotonic() if began is None else began)
             yield
 
     def _wait(
@@ -109,8 +115,9 @@ class Admission:
         deadline_s: float | None,
         pause: Callable[[float], None],
         tell: Callable[[str], None],
+        began: float,
     ) -> None:
-        began, told = time.monotonic(), False
+        told = False
         while True:
             before = look(lambda claims: self._has_room(claims, needs))
             if self._has_room(before, needs):

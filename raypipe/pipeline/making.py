@@ -182,12 +182,11 @@ class Making:
         def tell(text: str) -> None:
             self.tell(StepEvent(self.name, "waiting", "BLOCKED", text))
 
-        began, deadline_s = time.monotonic(), self.execution.deadline_s
+        began = time.monotonic()
         with contextlib.ExitStack() as stack:
             for book in self._books(place):
-                left_s = None if deadline_s is None else max(0.0, deadline_s - (time.monotonic() - began))
-                admission = Admission(place, there, book)
-                stack.enter_context(admission.admitted(who, needs, left_s, self.interrupt.wait, tell))
+                admitted = Admission(place, there, book).admitted
+                stack.enter_context(admitted(who, needs, self.execution.deadline_s, self.interrupt.wait, tell, began))
             yield
 
     def _books(self, place: str) -> list[Book]:
