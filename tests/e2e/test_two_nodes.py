@@ -10,7 +10,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from raypipe.data.table import names
 from raypipe.pipeline.plan import open_scene
 from tests import shop
 from tests.conftest import new_database
+from tests.core.test_claims import on_another_host
 
 ROOT = Path(__file__).parents[2]
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
@@ -49,12 +50,42 @@ transform:
   scale: {_target_: raypipe.Standardize, columns: [amount]}
   kinds: {_target_: raypipe.OneHot, columns: [kind]}
 """
+MAP = """
+steps:
+  fits: {_target_: raypipe.Map, function: {_target_: own.fit}, items: [0, 1, 2, 3, 4, 5, 6, 7], inputs: {rows: source}, chunk_items: 1}
+"""
+TURN = """
+steps:
+  turn: {_target_: own.Turn}
+execution: {default: {deadline: 100s}}
+"""
 OWN = """\
 import os
 import time
 from pathlib import Path
 
+import polars as pl
 import pyarrow as pa
+
+from raypipe import Made, Report
+
+
+def fit(n: int, rows: pl.DataFrame) -> dict:
+    seen(pa.table({}))
+    return {"sum": rows.filter(pl.col("id") % 8 == n)["amount"].sum(), "node": len(rows)}
+
+
+class Turn:
+    def needs(self):
+        return {"CPU": 2}
+
+    def run(self, work) -> Made[Report]:
+        log = Path(os.environ["TURNS"])
+        for what in ("begins", "ends"):
+            with log.open("a") as stream:
+                stream.write(f"{os.uname().nodename} {what}\\n")
+            time.sleep(float(os.environ["SEEN_FOR"]) if what == "begins" else 0)
+        return Made(os.uname().nodename)
 
 
 def seen(table: pa.Table) -> pa.Table:
@@ -133,7 +164,11 @@ def kill_all(namespace: str) -> None:
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    folder = shop.write(tmp_path / "shop", "{path: data}", STEPS, OWN, "pipeline, {model: logistic}")
+    return written(tmp_path / "shop", STEPS, "pipeline, {model: logistic}")
+
+
+def written(folder: Path, steps: str, defaults: str = "pipeline") -> Path:
+    shop.write(folder, "{path: data}", steps, OWN, defaults)
     (folder / "data").mkdir()
     for number in range(NUM_FILES):
         first = number * NUM_ROWS
@@ -262,15 +297,82 @@ def test_a_node_cut_off_in_mid_run(project: Path, place: Path, postgres_url: str
     opened.close()
 
 
+def test_a_map_on_two_nodes(tmp_path: Path, place: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch):
+    """The rows of one machine, its items dealt to both; one node cut off in the middle, what was handed in is not run again."""
+    project = written(tmp_path / "shop", MAP)
+    monkeypatch.chdir(project)
+    assert main(["run", "cluster=debug"]) == 0
+    alone = content(open_scene().ledger)
+    words = ["cluster=attach", f"cluster.address={HEAD}:{PORT}", "+execution.default.timeout=90s"]
+    with network() as net, cluster(net, place, seen_s=1):
+        env = driver_environment(place, new_database(postgres_url))
+        done = driven(net, project, env, *words)
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert {path.name for path in place.glob("seen-on-*")} == {"seen-on-a", "seen-on-b"}
+        assert made_of(env) == alone
+        env = driver_environment(place, new_database(postgres_url))
+        (place / "seen-on-b").unlink()
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(driven, net, project, env, *words)
+            while not (place / "seen-on-b").exists() and not running.done():
+                time.sleep(0.05)
+            time.sleep(1.5)  # the first items are handed in
+            ip("-n", f"{net.name}s", "link", "set", "pb", "down")
+            done = running.result()
+        print(done.returncode, done.stdout, done.stderr)
+        assert done.returncode in (0, 1), done.stderr
+        assert "Traceback" not in done.stderr
+        if done.returncode:
+            done = driven(net, project, env, *words, nodes=1)
+            assert done.returncode == 0, done.stderr
+            assert "8 items: 8 run" not in done.stdout
+        assert made_of(env) == alone
+
+
+def test_drivers_on_two_machines_take_turns(tmp_path: Path, place: Path, postgres_url: str):
+    """Each takes the whole cluster for a while: one waits, and names the other with its machine."""
+    ledger = new_database(postgres_url)
+    with network() as net, cluster(net, place), ExitStack() as stack:
+        drivers = {}
+        for machine in ("a", "b"):
+            env = driver_environment(place, ledger) | {"TURNS": str(place / "turns"), "SEEN_FOR": "5"}
+            env |= {"RAYPIPE_RUNTIME": str(place / f"runtime-{machine}"), "SEEN_ON": ""}
+            # Another project each: the same step would be made by one of them for both.
+            words = ["cluster=attach", f"cluster.address={HEAD}:{PORT}", "--only", "turn"]
+            command = net.inside(machine, *on_another_host(f"machine-{machine}", *driver_command(*words)))
+            folder = written(tmp_path / machine / f"shop-{machine}", TURN)
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+            drivers[machine] = stack.enter_context(subprocess.Popen(command, env=env, cwd=folder, **pipes))
+        told = {machine: driver.communicate(timeout=180)[0] for machine, driver in drivers.items()}
+        assert [driver.returncode for driver in drivers.values()] == [0, 0], told
+    turns = (place / "turns").read_text().split()
+    assert turns[1::2] == ["begins", "ends", "begins", "ends"]
+    assert turns[0] == turns[2] != turns[4] == turns[6], "in one order"
+    second = told[turns[4].removeprefix("machine-")]
+    assert f"on {turns[0]}) holds 2 CPUs" in second
+
+
+def made_of(env: Mapping[str, str]) -> dict[str, tuple[str, int, int]]:
+    opened = Ledger.open(env["RAYPIPE_LEDGER"], "shop")
+    try:
+        return content(opened)
+    finally:
+        opened.close()
+
+
 def driver_environment(place: Path, ledger: str) -> dict[str, str]:
     return environment(place, "driver") | {"RAYPIPE_LEDGER": ledger, "RAYPIPE_STORE": "s3://shop/store"}
 
 
 def driven(net: Net, project: Path, env: dict[str, str], *words: str, nodes: int = 2) -> subprocess.CompletedProcess[str]:
     """`raypipe run` on the first machine, once that many nodes are there."""
-    driver = DRIVER.format(endpoint=f"{HEAD}:{STORE_PORT}", address=f"{HEAD}:{PORT}", nodes=nodes)
-    run = net.inside("a", sys.executable, "-c", driver, "run", *words)
+    run = net.inside("a", *driver_command(*words, nodes=nodes))
     return subprocess.run(run, env=env, cwd=project, capture_output=True, text=True, timeout=180, check=False)
+
+
+def driver_command(*words: str, nodes: int = 2) -> list[str]:
+    driver = DRIVER.format(endpoint=f"{HEAD}:{STORE_PORT}", address=f"{HEAD}:{PORT}", nodes=nodes)
+    return [sys.executable, "-c", driver, "run", *words]
 
 
 def content(ledger: Ledger) -> dict[str, tuple[str, int, int]]:
