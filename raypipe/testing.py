@@ -18,6 +18,7 @@ from raypipe.core.cluster import Cluster, Debug
 from raypipe.core.errors import ConfigError, DataError, nearest
 from raypipe.core.place import Place, find_project
 from raypipe.core.step import Work
+from raypipe.core.wording import counted
 from raypipe.pipeline.node import Node, Pipeline
 from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.pipeline.run import RunResult
@@ -34,14 +35,15 @@ NUM_TOLD = 20
 """Rows that differ, or rules that are broken, that an AssertionError tells."""
 
 
-def check_contract(contract: Contract, rows: Any, project_path: Path | str | None = None) -> Trial:
+def check_contract(contract: Any, rows: Any, project_path: Path | str | None = None) -> Trial:
     """What a contract finds in rows (an Arrow table, a Polars or pandas frame) or in files (a path of Parquet, CSV or JSON lines).
 
-    AssertionError with every rule that is broken, and examples with their file and row, where an ingest under it would refuse them.
+    `contract` is a raypipe.Contract, the path of one as YAML, or a schema of pandera's. AssertionError with every rule that is broken, and examples with their file and row, where an ingest under it would refuse them.
     """
     from raypipe.data.contract.trial import files_of, trial
 
     with _scratch(project_path) as work:
+        contract = _contract(contract, work.project_path)
         of_files = isinstance(rows, str | Path)
         found = trial(work, contract, files_of(work, str(rows), contract.types()) if of_files else [_OfRows(_arrow(rows))])
     if not found.passed:
@@ -260,11 +262,28 @@ def _arrow(rows: Any) -> pa.Table:
     return to_arrow("rows", rows)
 
 
+def _contract(given: Any, project_path: Path) -> Contract:
+    from raypipe.config.contract import read_contract
+    from raypipe.data.contract.contract import Contract
+    from raypipe.data.contract.pandera_ import is_schema
+
+    if isinstance(given, str | Path):
+        return read_contract(project_path / given)
+    if not isinstance(given, Contract) and not is_schema(given):
+        found = type(given).__name__
+        raise ConfigError(f"contract is {found}, expected a raypipe.Contract, the path of one as YAML, or a schema of pandera's")
+    contract = given if isinstance(given, Contract) else Contract.of(given)
+    if problems := contract.problems():
+        raise ConfigError("\n".join(problems))
+    return contract
+
+
 def _told_rules(found: Trial) -> str:
     """A line a rule, with its first examples."""
     from raypipe.data.contract.findings import refusals
 
-    return "\n".join([f"{found.num_rows:,} rows break the contract:", *found.problems, *refusals(found.rules)][: NUM_TOLD + 1])
+    head = f"the contract is broken ({counted(found.num_rows, 'row')} looked at):"
+    return "\n".join([head, *found.problems, *refusals(found.rules)][: NUM_TOLD + 1])
 
 
 def _transform(transform: Any, label: str | None, project_path: Path | str | None) -> Transform:

@@ -59,7 +59,7 @@ def test_rows_that_break_it_are_told_with_their_rules(project: Path):
     with pytest.raises(AssertionError) as raised:
         check_contract(contract, ROWS)
     assert str(raised.value).splitlines() == [
-        "4 rows break the contract:",
+        "the contract is broken (4 rows looked at):",
         "column 'x': 1 of 4 rows without a value (first: rows row 4)",
         "column 'x': 1 of 4 rows above 4 (first: rows row 3: 5.0)",
         "column 'plan': 2 of 4 rows not among basic (first: rows row 2: 'pro')",
@@ -73,8 +73,30 @@ def test_files_and_frames_are_judged_too(project: Path):
     pq.write_table(ROWS, project / "rows.parquet")
     assert check_contract(contract, "rows.parquet").num_rows == 4
     assert check_contract(contract, pl.from_arrow(ROWS)).num_rows == 4
-    with pytest.raises(AssertionError, match="column 'plan' is missing"):
+    with pytest.raises(AssertionError) as raised:
         check_contract(contract, ROWS.select(["x"]))
+    assert str(raised.value).splitlines() == ["the contract is broken (0 rows looked at):", "rows: column 'plan' is missing"]
+
+
+def test_a_contract_is_a_value_a_file_or_a_schema_and_they_find_the_same(project: Path):
+    pandera = pytest.importorskip("pandera.pandas")
+    (project / "c.yaml").write_text("exact: false\nmin_rows: 0\ncolumns: {x: {type: float64, min: 2, max: 4}, plan: {type: string, allowed: [basic]}}")
+    check = pandera.Check
+    columns = {"x": pandera.Column(float, check.in_range(2, 4), nullable=True), "plan": pandera.Column(str, check.isin(["basic"]), nullable=True)}
+    value = raypipe.Contract(
+        {"x": raypipe.Column("float64", min=2, max=4), "plan": raypipe.Column("string", allowed=["basic"])}, exact=False, min_rows=0
+    )
+    told = []
+    for contract in ("c.yaml", value, pandera.DataFrameSchema(columns)):
+        with pytest.raises(AssertionError) as raised:
+            check_contract(contract, ROWS)
+        told.append(str(raised.value))
+    assert told[0] == told[1] == told[2]
+    assert told[0].count("\n") == 3
+    with pytest.raises(ConfigError, match="contract is dict, expected a raypipe.Contract, the path of one as YAML, or a schema of pandera's"):
+        check_contract({"x": "int64"}, ROWS)
+    with pytest.raises(ConfigError, match="columns.x: 'int46' is no type"):
+        check_contract(raypipe.Contract({"x": raypipe.Column("int46")}), ROWS)
 
 
 def test_a_transform_is_fitted_where_it_is_told_and_applied(project: Path):

@@ -59,7 +59,9 @@ def trial(
     others = against(work, contract, tables)
     seen = looked_at(work, contract, origins, others)
     whole = [] if seen.problems else of_table(work, contract, origins, seen.num_rows, tables)
-    rules = judgement(contract, [*seen.rules, *whole, *sizes(work, contract, seen.num_rows)], now())
+    # Where no file could be read, that there are no rows is not the contract's matter.
+    size = sizes(work, contract, seen.num_rows) if seen.num_rows or not seen.problems else []
+    rules = judgement(contract, [*seen.rules, *whole, *size], now())
     rows = [read_fragment(work.store, part) for part in seen.refused]
     return Trial(rules, seen.num_rows, seen.problems, pa.concat_tables(rows) if rows else None)
 
