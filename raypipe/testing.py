@@ -38,7 +38,8 @@ NUM_TOLD = 20
 def check_contract(contract: Any, rows: Any, project_path: Path | str | None = None) -> Trial:
     """What a contract finds in rows (an Arrow table, a Polars or pandas frame) or in files (a path of Parquet, CSV or JSON lines).
 
-    `contract` is a raypipe.Contract, the path of one as YAML, or a schema of pandera's. AssertionError with every rule that is broken, and examples with their file and row, where an ingest under it would refuse them.
+    `contract` is a raypipe.Contract, the path of one as YAML, or a schema of pandera's. AssertionError with every rule that is broken, and
+    examples with their file and row, where an ingest under it would refuse them.
     """
     from raypipe.data.contract.trial import files_of, trial
 

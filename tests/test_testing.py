@@ -80,9 +80,14 @@ def test_files_and_frames_are_judged_too(project: Path):
 
 def test_a_contract_is_a_value_a_file_or_a_schema_and_they_find_the_same(project: Path):
     pandera = pytest.importorskip("pandera.pandas")
-    (project / "c.yaml").write_text("exact: false\nmin_rows: 0\ncolumns: {x: {type: float64, min: 2, max: 4}, plan: {type: string, allowed: [basic]}}")
+    (project / "c.yaml").write_text(
+        "exact: false\nmin_rows: 0\ncolumns: {x: {type: float64, min: 2, max: 4}, plan: {type: string, allowed: [basic]}}"
+    )
     check = pandera.Check
-    columns = {"x": pandera.Column(float, check.in_range(2, 4), nullable=True), "plan": pandera.Column(str, check.isin(["basic"]), nullable=True)}
+    columns = {
+        "x": pandera.Column(float, check.in_range(2, 4), nullable=True),
+        "plan": pandera.Column(str, check.isin(["basic"]), nullable=True),
+    }
     value = raypipe.Contract(
         {"x": raypipe.Column("float64", min=2, max=4), "plan": raypipe.Column("string", allowed=["basic"])}, exact=False, min_rows=0
     )
@@ -93,9 +98,11 @@ def test_a_contract_is_a_value_a_file_or_a_schema_and_they_find_the_same(project
         told.append(str(raised.value))
     assert told[0] == told[1] == told[2]
     assert told[0].count("\n") == 3
-    with pytest.raises(ConfigError, match="contract is dict, expected a raypipe.Contract, the path of one as YAML, or a schema of pandera's"):
+    with pytest.raises(
+        ConfigError, match=r"contract is dict, expected a raypipe\.Contract, the path of one as YAML, or a schema of pandera's"
+    ):
         check_contract({"x": "int64"}, ROWS)
-    with pytest.raises(ConfigError, match="columns.x: 'int46' is no type"):
+    with pytest.raises(ConfigError, match=r"columns\.x: 'int46' is no type"):
         check_contract(raypipe.Contract({"x": raypipe.Column("int46")}), ROWS)
 
 

@@ -93,7 +93,10 @@ def test_parts_that_were_frozen():
     folds = rule("folds", key="k", folds=5, fold=2, test=0.2)
     assert "".join(part[1] for part in part_of(folds, keys).to_pylist()) == "errrrerereea"
     pair = rule("group", key=["a", "b"], validation=0.3, test=0.3)
-    assert [f"{value:016x}" for value in hashes(pair, pa.table({"a": ["x", "é"], "b": [1, 2]})).tolist()] == ["260c8c48389a2455", "3b7109ef9dcb6d35"]
+    assert [f"{value:016x}" for value in hashes(pair, pa.table({"a": ["x", "é"], "b": [1, 2]})).tolist()] == [
+        "260c8c48389a2455",
+        "3b7109ef9dcb6d35",
+    ]
 
 
 @pytest.mark.parametrize("bound", ["2013-11-03T01:30:00", "2013-03-10T02:30:00"])

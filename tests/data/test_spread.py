@@ -12,8 +12,16 @@ from raypipe.data.expression import Expression, parsed
 from raypipe.data.spread import MARK, spread
 
 SCHEMA = pa.schema(
-    [("a", pa.float64()), ("f", pa.float32()), ("i", pa.int32()), ("n", pa.int64()), ("k", pa.bool_()), ("s", pa.string())]
-    + [("t", pa.timestamp("us", "UTC")), ("d", pa.decimal128(12, 3))]
+    [
+        ("a", pa.float64()),
+        ("f", pa.float32()),
+        ("i", pa.int32()),
+        ("n", pa.int64()),
+        ("k", pa.bool_()),
+        ("s", pa.string()),
+        ("t", pa.timestamp("us", "UTC")),
+        ("d", pa.decimal128(12, 3)),
+    ]
 )
 
 

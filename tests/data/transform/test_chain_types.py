@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 from datetime import date, datetime, time
 from decimal import Decimal
@@ -111,13 +112,13 @@ def rows_of(column):
 @pytest.mark.parametrize("column", COLUMNS)
 def test_a_type_is_refused_by_name_or_one_row_is_the_row_in_the_batch(column):
     rows = rows_of(COLUMNS[column])
-    taken = []
+    taken, refused = [], {}
     for name, entry in ENTRIES.items():
         try:
             chain = Chain({"e": entry}, "y").fit(rows.drop_columns("y").schema, lambda stage: [stage(rows), stage(rows.slice(0, 0))])
             whole = chain.apply(rows.select(chain.inputs.names))
         except DataError as error:
-            assert "'x'" in str(error) or "(x" in str(error) or "x " in str(error), name
+            refused[name] = str(error)
             continue
         taken.append(name)
         inputs = rows.select(chain.inputs.names)
@@ -127,3 +128,4 @@ def test_a_type_is_refused_by_name_or_one_row_is_the_row_in_the_batch(column):
             assert bits(chain.apply(inputs.slice(row, 1))) == bits(whole.slice(row, 1)), (name, row)
         assert whole.schema == chain.features == chain.apply(inputs.slice(0, 0)).schema, name
     assert column in ("time", "duration", "decimal256", "us, +05:30") or taken
+    assert [text for text in refused.values() if not re.search(r"'x'|\bx\b", text)] == []
