@@ -371,7 +371,7 @@ def test_it_travels_to_a_task():
     [
         (Standardize(["fat"]), r"transform\.e: no column 'fat'\. Did you mean 'far'\?"),
         (Standardize(["word"]), r"transform\.e: column 'word' is string, expected a number"),
-        (OneHot(["pair"]), r"transform\.e: column 'pair' is struct<>, expected string, integer or bool"),
+        (OneHot(["pair"]), r"transform\.e: column 'pair' is struct<a: int64>, expected string, integer or bool"),
         (Impute(["far"], "constant", "?"), r"transform\.e: column 'far' is float64, value is '\?'"),
     ],
 )
