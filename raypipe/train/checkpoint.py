@@ -74,7 +74,7 @@ def write(store: Store, folder: str, attempt: str, checkpoint: Checkpoint) -> Ch
         if target.exists():
             shutil.rmtree(target)
         os.rename(part, target)
-        store.sync(folder)
+        store.sync(f"{folder}/{target.name}")  # and what is above it; beside it another attempt may be at work
     except OSError as error:
         shutil.rmtree(part, ignore_errors=True)
         raise StoreError(f"{target}: the checkpoint cannot be written: {error.strerror or error}.") from error

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -101,6 +102,17 @@ def test_an_attempt_that_works_on_without_the_lease_harms_no_later_one(store: St
     assert (tmp_path / "c" / f"000001-000000000-{MINE}").exists()
     write(store, "c", MINE, at(2))
     assert sum(p.name.endswith(MINE) for p in (tmp_path / "c").iterdir()) == 2
+
+
+def test_attempts_that_write_side_by_side_do_not_meet(store: Store, tmp_path: Path):
+    def work(attempt: str) -> None:
+        for epoch in range(100):
+            write(store, "c", attempt, at(epoch))
+
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(work, ("000001-a", MINE)))
+    assert len(list((tmp_path / "c").iterdir())) == 4
+    assert found(store).epoch == 99
 
 
 def test_writing_one_again_replaces_it(store: Store):
