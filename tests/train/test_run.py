@@ -11,7 +11,7 @@ from raypipe.core.errors import ClusterError, DataError, Fenced, StepFailed
 from raypipe.core.placement import placed
 from raypipe.train import run
 from raypipe.train.fit import fit
-from raypipe.train.job import Job
+from raypipe.train.job import Fitted, Job
 from raypipe.train.run import apart
 from tests.train.sample import MLP, KilledOnce, job, never
 
@@ -52,12 +52,12 @@ def test_a_worker_that_there_is_no_room_for_is_refused_at_once(tmp_path: Path, r
 
 
 def test_what_goes_wrong_in_a_worker_is_told_as_it_would_be_here(tmp_path: Path):
-    def unfit(asked: Job):
+    def unfit(asked: Job) -> Fitted:
         raise DataError("the train part has no rows")
 
-    def broken(asked: Job):
+    def broken(asked: Job) -> Fitted:
         print("about to divide")
-        return 1 / 0
+        raise ZeroDivisionError("division by zero")
 
     done = run._done(job(tmp_path, MLP), unfit)
     assert (done.fitted, type(done.error), str(done.error)) == (None, DataError, "the train part has no rows")
