@@ -238,7 +238,7 @@ def test_a_driver_stopped_past_its_lease_is_fenced_and_the_training_worker_that_
     finally:
         zombie.process.send_signal(signal.SIGCONT)
     assert zombie.end() == 75
-    assert "lost its lease" in zombie.output.read_text()
+    assert "its lease" in zombie.output.read_text()  # that it lost, or that it could not renew, whichever it sees first
     assert not _command(left)
     assert verify(project) == expected
 
