@@ -120,7 +120,8 @@ class _Apart:
                 self.thread.join(HEARS_S)
                 self.job.alive()
                 self._hear()
-            self._hear()
+            with contextlib.suppress(_Lost):  # what it came to is known by now
+                self._hear()
         except BaseException:
             self._end()
             raise
