@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import heapq
+import itertools
 import os
 import threading
 import time
@@ -198,12 +200,19 @@ def _fenced(lease: Lease, token: int) -> str:
     )
 
 
+LATER_S = 1.0
+"""After so long a lease gets a thread that beats for it, sooner where it lives for less than six times that."""
+
+
 class Beats(Protocol):
     def beat(self, lease: Lease) -> None: ...
 
 
 class Heartbeat:
-    """A thread that says every third of the time to live that the holder lives. `check()` tells the work when to stop."""
+    """A thread that says every third of the time to live that the holder lives. `check()` tells the work when to stop.
+
+    It starts when the lease has been held for a while: most steps are done before, and a thread costs as much as their claim.
+    """
 
     def __init__(self, ledger: Beats, lease: Lease, clock: Callable[[], float] = time.monotonic):
         self._ledger, self._lease, self._clock = ledger, lease, clock
@@ -211,16 +220,25 @@ class Heartbeat:
         """Whether the lease was given back with what was published: then nobody need do it again."""
         self._last = clock()
         self._lost: Fenced | None = None
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"heartbeat {lease.key[:8]}", daemon=True)
+        self._stopped, self._starting = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Heartbeat:
-        self._thread.start()
+        _starter(os.getpid()).add(self, min(LATER_S, self._lease.ttl_s / 6))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopped.set()
-        self._thread.join(timeout=self._lease.ttl_s)
+        with self._starting:
+            self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=self._lease.ttl_s)
+
+    def start(self) -> None:
+        """Beats from here on, unless the lease was given back meanwhile."""
+        with self._starting:
+            if not self._stopped.is_set():
+                self._thread = threading.Thread(target=self._run, name=f"heartbeat {self._lease.key[:8]}", daemon=True)
+                self._thread.start()
 
     def check(self) -> None:
         """Fenced when the lease was lost, or when it could not be renewed for its time to live: another may hold it by now."""
@@ -244,7 +262,43 @@ class Heartbeat:
             pass
 
     def _run(self) -> None:
-        pause = self._lease.ttl_s / 3
+        pause = max(0.0, self._lease.ttl_s / 3 - (self._clock() - self._last))
         while not self._stopped.wait(pause) and self._lost is None:
             self.beat()
             pause = self._lease.ttl_s / (3 if self._clock() - self._last < self._lease.ttl_s / 3 else 15)
+
+
+class _Starter:
+    """The thread that starts those of leases that are still held. It waits for nothing but the time."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[float, int, Heartbeat]] = []
+        self._count = itertools.count()
+        self._changed = threading.Condition()
+        threading.Thread(target=self._run, name="leases", daemon=True).start()
+
+    def add(self, heartbeat: Heartbeat, after_s: float) -> None:
+        entry = (time.monotonic() + after_s, next(self._count), heartbeat)
+        with self._changed:
+            heapq.heappush(self._waiting, entry)
+            if self._waiting[0] is entry:
+                self._changed.notify()
+
+    def _run(self) -> None:
+        while True:
+            self._next().start()
+
+    def _next(self) -> Heartbeat:
+        """The one whose time has come."""
+        with self._changed:
+            while True:
+                pause = self._waiting[0][0] - time.monotonic() if self._waiting else None
+                if pause is not None and pause <= 0:
+                    return heapq.heappop(self._waiting)[2]
+                self._changed.wait(pause)
+
+
+@lru_cache(maxsize=1)
+def _starter(pid: int) -> _Starter:
+    """This process's: a thread is not there in one that was forked off."""
+    return _Starter()

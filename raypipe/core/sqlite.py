@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import threading
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -109,17 +111,28 @@ def ticket(path: Path, deadline_s: float = DEADLINE_S) -> Iterator[None]:
 
     keeps apart, could corrupt the file before SQLite 3.51.3.
     """
+    deadline = time.monotonic() + deadline_s
     try:
         descriptor = os.open(f"{path}.lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise LedgerError(f"ledger {path}: cannot be locked: {(error.strerror or str(error)).lower()}") from None
+    # Threads of one process line up before it: they are woken when it is their turn, where a file's lock has to be asked for.
+    line = _line_at(path)
+    is_first = line.acquire(timeout=deadline_s)
     try:
-        _wait(descriptor, path, time.monotonic() + deadline_s)
+        _wait(descriptor, path, deadline)
         with contextlib.suppress(OSError):  # who waits in vain is told this pid; on a full disk it is not
             os.pwrite(descriptor, f"{os.getpid():<10}".encode(), 0)
         yield
     finally:
         os.close(descriptor)
+        if is_first:
+            line.release()
+
+
+@cache
+def _line_at(path: Path) -> threading.Lock:
+    return threading.Lock()
 
 
 def _wait(descriptor: int, path: Path, deadline: float) -> None:

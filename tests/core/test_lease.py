@@ -239,3 +239,12 @@ def test_the_thread_beats_every_third_and_asks_sooner_after_a_failure():
     with Heartbeat(ledger, dataclasses.replace(LEASE, ttl_s=0.6)):
         time.sleep(0.5)
     assert ledger.beats >= 3
+
+
+def test_a_lease_that_is_given_back_at_once_needs_no_thread(monkeypatch: pytest.MonkeyPatch):
+    started: list[str] = []
+    monkeypatch.setattr(Heartbeat, "_run", lambda self: started.append(self._lease.key))
+    for key in ("short", "long"):
+        with Heartbeat(Silent(), dataclasses.replace(LEASE, key=key, ttl_s=0.6)):
+            time.sleep(0.5 if key == "long" else 0)
+    assert started == ["long"]
