@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import shutil
 import sys
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ from raypipe.data.table import read
 from raypipe.pipeline.connection import Connection
 from raypipe.pipeline.node import Node
 from raypipe.pipeline.options import Options
-from raypipe.pipeline.plan import open_scene
+from raypipe.pipeline.plan import Scene, open_scene
 from raypipe.pipeline.run import run as run_pipeline
 
 TARGETS = {"tables": ("trivial.first", "trivial.add", "table"), "figures": ("trivial.Figure", "trivial.Figure", "reads")}
@@ -40,18 +39,19 @@ class Raypipe:
     def __init__(self, kind: str, address: str):
         self.kind, self.cluster = kind, Attach(address)
         self.connection: Connection | None = None
+        self.scenes: dict[str, Scene] = {}
+        """By folder: a program that stays keeps its ledger open."""
 
     def run(self, shape: str, number: int, folder: str) -> int:
         project = prepared(Path(folder))
-        scene = open_scene(project)
+        scene = self.scenes[folder] = self.scenes.get(folder) or open_scene(project)
         self.connection = self.connection or Connection(self.cluster, scene.place)
         pipeline = Pipeline.of(f"{shape}{number}", nodes(self.kind, shape, number))
         pipeline.project_path = project
         result = run_pipeline(pipeline, scene, Options(cluster=self.cluster, connection=self.connection))
         assert result.state == "done", result.error
         last: Any = result[f"s{number - 1}"]
-        with closing(scene.ledger):
-            return last.figures["number"] if self.kind == "figures" else read(scene.ledger, scene.store, last)["number"][0].as_py()
+        return last.figures["number"] if self.kind == "figures" else read(scene.ledger, scene.store, last)["number"][0].as_py()
 
 
 def prepared(folder: Path) -> Path:

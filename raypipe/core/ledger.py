@@ -103,11 +103,12 @@ class Ledger:
 
     # runs and their steps
 
-    def start_run(self, run: Run, kept: Mapping[str, Json] | None = None) -> None:
-        """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves."""
-        again(self._start_run)(run, kept, [])
+    def start_run(self, run: Run, kept: Mapping[str, Json] | None = None, steps: Sequence[StepRecord] = ()) -> None:
+        """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves. `steps`: what
+        a run found that is over already, since nothing was to do."""
+        again(self._start_run)(run, kept, steps, [])
 
-    def _start_run(self, run: Run, kept: Mapping[str, Json] | None, tried: list[str]) -> None:
+    def _start_run(self, run: Run, kept: Mapping[str, Json] | None, steps: Sequence[StepRecord], tried: list[str]) -> None:
         with self.writing() as connection:
             if tried and runs.find(connection, self.project, run.id, self.one_host) is not None:
                 return
@@ -116,6 +117,8 @@ class Ledger:
                 parts = {name: documents.keep(connection, self.project, part) for name, part in kept.items()}
                 run = dataclasses.replace(run, kept=documents.keep(connection, self.project, parts))
             runs.start(connection, self.project, run)
+            if steps:
+                runs.record(connection, self.project, steps)
 
     @again
     def kept(self, run: Run) -> dict[str, Json]:

@@ -22,16 +22,19 @@ def values(environ: Mapping[str, str] | None = None) -> list[str]:
 
 def masked(value: Any, environ: Mapping[str, str] | None = None, *, told_apart: bool = False) -> Any:
     """A JSON value, keys too, with `***` where a secret stood; `told_apart` adds 8 digits of its sha256, so that another one differs."""
-    secrets = {value: f"***{hashlib.sha256(value.encode()).hexdigest()[:8]}" if told_apart else "***" for value in values(environ)}
+    secrets: dict[str, str] | None = None
 
     def mask(value: Any) -> Any:
+        nonlocal secrets
         if isinstance(value, Mapping):
             return {mask(str(key)): mask(each) for key, each in value.items()}
         if isinstance(value, list | tuple):
             return [mask(each) for each in value]
         if isinstance(value, str):
+            if secrets is None:
+                secrets = {s: f"***{hashlib.sha256(s.encode()).hexdigest()[:8]}" if told_apart else "***" for s in values(environ)}
             for secret, mask_ in secrets.items():
                 value = value.replace(secret, mask_)
         return value
 
-    return mask(value) if secrets else value
+    return mask(value)

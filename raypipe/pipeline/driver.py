@@ -25,7 +25,7 @@ from raypipe.pipeline.making import Making
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.notice import Notices
 from raypipe.pipeline.options import Options, StepEvent
-from raypipe.pipeline.plan import Plan, PlannedStep, Scene
+from raypipe.pipeline.plan import PlannedStep, Scene
 from raypipe.pipeline.schedule import Schedule
 
 __all__ = ["Driver", "Options", "StepEvent"]
@@ -66,17 +66,10 @@ class Driver:
             if self.options.connection is None:
                 self._connection.close()
 
-    def go(self, steps: dict[str, PlannedStep], plan: Plan) -> None:
-        """Every step, each added to `steps` when it is done. The first failure is raised, after what its step's `on_failure` says.
-
-        Each is planned anew when its turn comes, unless the whole plan says that nothing is to do.
-        """
-        names = self.options.chosen.concerned(self.pipeline)
-        if plan.nothing_to_do:
-            steps |= {step.name: step for step in plan.steps if step.name in names}
-            self._record(steps, {})
-            return
-        schedule = Schedule(self.pipeline, names)
+    def go(self, steps: dict[str, PlannedStep]) -> None:
+        """Every step, each planned anew when its turn comes, and added to `steps` when it is done. The first failure is raised, after what
+        its step's `on_failure` says."""
+        schedule = Schedule(self.pipeline, self.options.chosen.concerned(self.pipeline))
         while True:
             for name in schedule.ready(steps, self._crew.room):
                 self._warn(name)
@@ -171,15 +164,9 @@ class Driver:
         """What became of steps, in one transaction where it was not recorded with what they made, and then told."""
         new = {name: step for name, step in steps.items() if name not in recorded}
         if new:
-            self.scene.ledger.record_steps([self._step_record(name, step, seconds.get(name, 0.0)) for name, step in new.items()])
+            self.scene.ledger.record_steps([record_of(self.run, step, seconds.get(name, 0.0)) for name, step in new.items()])
         for name, step in steps.items():
-            standing = step.standing.state if step.standing else ""
-            self._tell(StepEvent(name, "ended", step.state, step.why, step.artifact, standing, seconds.get(name, 0.0)))
-
-    def _step_record(self, name: str, step: PlannedStep, seconds: float) -> StepRecord:
-        rows = step.artifact.figures.get("num_rows") if step.artifact else None
-        artifact, cost = step.artifact.id if step.artifact else None, asdict(step.cost) if step.cost else None
-        return StepRecord(self.run, name, step.state, step.why, artifact, seconds, rows, cost=cost)
+            self._tell(end_of(step, seconds.get(name, 0.0)))
 
     def _track(self, name: str, artifact: Artifact) -> None:
         if not self._tracking:
@@ -187,3 +174,16 @@ class Driver:
             self.options.tracker.start(self.run, self.options.config or {})
         figures = {f"{name}/{k}": v for k, v in artifact.figures.items() if isinstance(v, (int, float)) and not isinstance(v, bool)}
         self.options.tracker.log(figures, list(self.pipeline.nodes).index(name))
+
+
+def record_of(run: str, step: PlannedStep, seconds: float) -> StepRecord:
+    """What became of a step, as the ledger keeps it."""
+    rows = step.artifact.figures.get("num_rows") if step.artifact else None
+    artifact, cost = step.artifact.id if step.artifact else None, asdict(step.cost) if step.cost else None
+    return StepRecord(run, step.name, step.state, step.why, artifact, seconds, rows, cost=cost)
+
+
+def end_of(step: PlannedStep, seconds: float) -> StepEvent:
+    """The same, as it is told."""
+    standing = step.standing.state if step.standing else ""
+    return StepEvent(step.name, "ended", step.state, step.why, step.artifact, standing, seconds)

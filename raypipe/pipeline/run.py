@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import secrets
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Literal
 
 from raypipe.code.settled import settled
-from raypipe.core.artifact import Artifact, Json
+from raypipe.core.artifact import Artifact
 from raypipe.core.cluster import Cluster
 from raypipe.core.collector import uncollected
 from raypipe.core.errors import ConfigError, LedgerError, Problem, RaypipeError
 from raypipe.core.ledger import Run
+from raypipe.core.runs import now_utc
 from raypipe.pipeline.check import check
 from raypipe.pipeline.chosen import EVERY_STEP, Chosen
-from raypipe.pipeline.driver import Driver, Options
+from raypipe.pipeline.driver import Driver, Options, end_of, record_of
 from raypipe.pipeline.figures import figure_problems
 from raypipe.pipeline.node import Pipeline
 from raypipe.pipeline.plan import Plan, PlannedStep, Scene, open_scene, plan
@@ -64,11 +65,16 @@ def run(pipeline: Pipeline, scene: Scene | None = None, options: Options | None 
 def _run(pipeline: Pipeline, scene: Scene, options: Options) -> RunResult:
     planned = checked_plan(pipeline, scene, options.cluster, options.chosen)
     result = RunResult(options.run or run_id(), pipeline.name)
+    record = Run(result.id, pipeline.name, command=options.command, config=options.config)
+    if planned.nothing_to_do:
+        return _found(result, planned, record, scene, options)
+    from raypipe.pipeline.kept import kept
+
     began = time.monotonic()
-    scene.ledger.start_run(Run(result.id, pipeline.name, command=options.command, config=options.config), _kept(planned, pipeline, scene))
+    scene.ledger.start_run(record, kept(pipeline, scene))
     try:
         with Driver(pipeline, scene, options, result.id) as driver:
-            driver.go(result.steps, planned)
+            driver.go(result.steps)
         result.state, result.exit_code = _verdict(result)
     except RaypipeError as error:
         result.state, result.exit_code, result.error = "failed", error.exit_code, str(error)
@@ -83,6 +89,20 @@ def _run(pipeline: Pipeline, scene: Scene, options: Options) -> RunResult:
         from raypipe.data.lake.upkeep import tend
 
         result.notes = tend(scene.ledger, scene.store, scene.place.retention)
+    return result
+
+
+def _found(result: RunResult, planned: Plan, record: Run, scene: Scene, options: Options) -> RunResult:
+    """Everything is there: the run is recorded when it is over, in one transaction."""
+    began, names = time.monotonic(), options.chosen.concerned(planned.pipeline)
+    result.steps |= {step.name: step for step in planned.steps if step.name in names}
+    result.state, result.exit_code = _verdict(result)
+    over = replace(record, state=result.state.upper(), exit_code=result.exit_code, ended_at=now_utc())
+    scene.ledger.start_run(over, steps=[record_of(result.id, step, 0.0) for step in result.steps.values()])
+    for step in result.steps.values():
+        options.on_event(end_of(step, 0.0))
+    result.seconds = time.monotonic() - began
+    options.tracker.finish(result.state)
     return result
 
 
@@ -109,14 +129,6 @@ def checked_plan(pipeline: Pipeline, scene: Scene, cluster: Cluster, chosen: Cho
     if problems:
         raise ConfigError(problems)
     return planned
-
-
-def _kept(planned: Plan, pipeline: Pipeline, scene: Scene) -> dict[str, Json] | None:
-    if planned.nothing_to_do:
-        return None
-    from raypipe.pipeline.kept import kept
-
-    return kept(pipeline, scene)
 
 
 def run_id() -> str:
