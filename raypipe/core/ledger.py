@@ -104,8 +104,8 @@ class Ledger:
     # runs and their steps
 
     def start_run(self, run: Run, kept: Mapping[str, Json] | None = None, steps: Sequence[StepRecord] = ()) -> None:
-        """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves. `steps`: what
-        a run found that is over already, since nothing was to do."""
+        """`kept`: what it runs with, by name (pipeline, code, environment): each is written once, however many runs it serves. `steps`:
+        what a run found that is over already, since nothing was to do."""
         again(self._start_run)(run, kept, steps, [])
 
     def _start_run(self, run: Run, kept: Mapping[str, Json] | None, steps: Sequence[StepRecord], tried: list[str]) -> None:
