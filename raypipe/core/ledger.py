@@ -192,6 +192,13 @@ class Ledger:
             return records.nearest(connection, self.project, pipeline, step)
 
     @again
+    def find_or_nearest(self, fingerprint: str, pipeline: str, step: str) -> tuple[Artifact | None, tuple[Artifact, Json] | None]:
+        """The live artifact of that fingerprint; where there is none, what is nearest to it."""
+        with self.reading() as connection:
+            found = records.live(connection, self.project, fingerprint)
+            return found, None if found else records.nearest(connection, self.project, pipeline, step)
+
+    @again
     def identity(self, id: str) -> Json:
         """The document whose canonical sha256 is the artifact's fingerprint."""
         with self.reading() as connection:

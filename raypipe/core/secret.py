@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 NAME = re.compile(r"KEY|SECRET|TOKEN|PASS|CREDENTIAL|CONNECTION_STRING", re.IGNORECASE)
@@ -20,8 +20,11 @@ def values(environ: Mapping[str, str] | None = None) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
-def masked(value: Any, environ: Mapping[str, str] | None = None, *, told_apart: bool = False) -> Any:
-    """A JSON value, keys too, with `***` where a secret stood; `told_apart` adds 8 digits of its sha256, so that another one differs."""
+def masked(value: Any, environ: Mapping[str, str] | None = None, *, told_apart: bool = False, known: Sequence[str] | None = None) -> Any:
+    """A JSON value, keys too, with `***` where a secret stood; `told_apart` adds 8 digits of its sha256, so that another one differs.
+
+    `known`: the secrets, where they have been looked for already.
+    """
     secrets: dict[str, str] | None = None
 
     def mask(value: Any) -> Any:
@@ -32,7 +35,10 @@ def masked(value: Any, environ: Mapping[str, str] | None = None, *, told_apart: 
             return [mask(each) for each in value]
         if isinstance(value, str):
             if secrets is None:
-                secrets = {s: f"***{hashlib.sha256(s.encode()).hexdigest()[:8]}" if told_apart else "***" for s in values(environ)}
+                secrets = {
+                    s: f"***{hashlib.sha256(s.encode()).hexdigest()[:8]}" if told_apart else "***"
+                    for s in (values(environ) if known is None else known)
+                }
             for secret, mask_ in secrets.items():
                 value = value.replace(secret, mask_)
         return value

@@ -14,9 +14,10 @@ from typing import Any
 from raypipe.code import distribution
 from raypipe.code.called import libraries
 from raypipe.code.closure import closure
+from raypipe.code.settled import once
 from raypipe.code.shape import shape
 from raypipe.core.artifact import Json
-from raypipe.core.secret import masked
+from raypipe.core.secret import masked, values
 from raypipe.pipeline.node import Node
 
 
@@ -46,12 +47,16 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
             versions |= {**found.distributions, **_versions(libraries(shape(target, search)))}
     document = {
         "step": node.target,
-        "settings": masked(_identity_settings(node, search), told_apart=True),
+        "settings": masked(_identity_settings(node, search), told_apart=True, known=_secrets()),
         "revisions": revisions,
         "code": code,
         "versions": versions,
     }
     return document | ({"uncached": uncached} if uncached else {})
+
+
+_secrets = once(values)
+"""Looked for once in a plan or a run: to go through the environment takes longer than the rest of a small step's identity."""
 
 
 def identity(own: Mapping[str, Json], inputs: Mapping[str, str], observed: Json) -> dict[str, Json]:

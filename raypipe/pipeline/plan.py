@@ -27,6 +27,9 @@ from raypipe.pipeline.fingerprint import without
 from raypipe.pipeline.graph import order
 from raypipe.pipeline.node import Node, Pipeline
 
+Nearest = tuple[Artifact, Json]
+"""An artifact with its identity document."""
+
 State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED", "FAILED"]
 """FAILED only in a run: a step whose failure stops nothing but what reads it."""
 
@@ -207,7 +210,7 @@ class _Prospect:
     def _before_inputs(self, own: dict[str, Json], unmade: list[str]) -> PlannedStep:
         if again := self._again():
             return PlannedStep(self.name, "RUN", again)
-        nearest = self.scene.ledger.nearest(self.pipeline.name, self.name)
+        nearest = self._nearest()
         reason = self._cause(nearest, without(nearest[1], self.execution.ignored) if nearest else None, own)
         if reason:
             return PlannedStep(self.name, "RUN", reason)
@@ -222,11 +225,11 @@ class _Prospect:
         if _observes(node, search):
             observed = build_step(node, search).observe(replace(look, identity=document), **inputs)
             document = without({**document, "observed": observed}, self.execution.ignored)
-        found = None if "uncached" in own else self._found(document)
+        found, nearest = self._found(document) if "uncached" not in own else (None, self._nearest())
         if again := self._again():
             return PlannedStep(self.name, "RUN", again, found, document)
         if found is None:
-            return self._to_run(document, replace(look, identity=document), inputs)
+            return self._to_run(document, replace(look, identity=document), inputs, nearest)
         lost = next((f.path for f in _files(found, self.scene) if not self.scene.store.holds(f)), None)
         if lost:
             return PlannedStep(self.name, "RUN", f"the store has lost {lost}", found, document)
@@ -238,7 +241,10 @@ class _Prospect:
         state: State = "RUN" if standing.state == "lost" else "HIT"
         return PlannedStep(self.name, state, standing.why, found, document, standing)
 
-    def _cause(self, nearest: tuple[Artifact, Json] | None, before: Json, now: dict[str, Json]) -> str:
+    def _nearest(self) -> Nearest | None:
+        return self.scene.ledger.nearest(self.pipeline.name, self.name)
+
+    def _cause(self, nearest: Nearest | None, before: Json, now: dict[str, Json]) -> str:
         return cause(nearest, before, now, self.node, self.pipeline.overrides, self.scene.ledger, self.scene.search)
 
     def _again(self) -> str:
@@ -249,22 +255,19 @@ class _Prospect:
             return "asked for anew"
         return "" if self.execution.caches else "not cached (cache: off)"
 
-    def _found(self, document: dict[str, Json]) -> Artifact | None:
-        """The live artifact of that identity; of a step that ignores something, the newest one that differs in no more than that."""
-        found = self.scene.ledger.find(prints.fingerprint(document))
-        if found is not None or not self.execution.ignored:
-            return found
-        nearest = self.scene.ledger.nearest(self.pipeline.name, self.name)
-        if nearest is None or without(nearest[1], self.execution.ignored) != document:
-            return None
-        return self.scene.ledger.find(nearest[0].fingerprint)
+    def _found(self, document: dict[str, Json]) -> tuple[Artifact | None, Nearest | None]:
+        """The live artifact of that identity; of a step that ignores something, the newest one that differs in no more than that. Where
+        there is none, the newest artifact of the step beside it."""
+        found, nearest = self.scene.ledger.find_or_nearest(prints.fingerprint(document), self.pipeline.name, self.name)
+        if found is None and self.execution.ignored and nearest and without(nearest[1], self.execution.ignored) == document:
+            found = self.scene.ledger.find(nearest[0].fingerprint)
+        return found, nearest
 
-    def _to_run(self, document: dict[str, Json], look: Look, inputs: dict[str, Any]) -> PlannedStep:
+    def _to_run(self, document: dict[str, Json], look: Look, inputs: dict[str, Any], nearest: Nearest | None) -> PlannedStep:
         print_ = prints.fingerprint(document)
         holder = None if self.claimed else look.ledger.holder(print_)
         if holder is not None:
             return PlannedStep(self.name, "BLOCKED", holder[1], None, document)
-        nearest = look.ledger.nearest(self.pipeline.name, self.name)
         why = self._cause(nearest, nearest[1] if nearest else None, document) or _replaced(look, nearest)
         if defines(self.node, "resumes", self.scene.search):
             point = build_step(self.node, self.scene.search).resumes(look, print_)
@@ -275,7 +278,7 @@ class _Prospect:
         return PlannedStep(self.name, "RUN", why, None, document)
 
 
-def _replaced(look: Look, nearest: tuple[Artifact, Json] | None) -> str:
+def _replaced(look: Look, nearest: Nearest | None) -> str:
     """Why something that was made before is not found any more."""
     from raypipe.core.released import of
 
