@@ -6,8 +6,10 @@ python on_raypipe.py tables|figures|tasks ADDRESS
 from __future__ import annotations
 
 import logging
+import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +36,10 @@ def nodes(kind: str, shape: str, number: int) -> dict[str, Node]:
 
 
 class Raypipe:
-    """A project in each folder, over one connection."""
+    """A project in each folder, over one connection and with one ledger for all, as Prefect has one database."""
 
     def __init__(self, kind: str, address: str):
+        os.environ["RAYPIPE_LEDGER"] = f"sqlite:///{tempfile.mkdtemp(prefix='raypipe-')}/ledger.db"
         self.kind, self.cluster = kind, Attach(address)
         self.connection: Connection | None = None
         self.scenes: dict[str, Scene] = {}
