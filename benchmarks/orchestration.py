@@ -2,10 +2,10 @@
 
 The steps are trivial: a chain counts, a fan of steps reads one. raypipe's are functions of a table of one row, each a task with a Parquet
 file and a snapshot of the table, and classes that say a figure in the driver; both are leased, published and durable, one by one.
-What is kept differs, and is each peer's fastest: Dagster keeps values and events in memory, and nothing is there when its program ends;
-Prefect and KFP write results into files that they do not sync, Prefect its states into a database that it keeps open, some of them later;
-plain Ray tasks keep nothing. raypipe syncs each file, folder and commit before the next step reads it, in a ledger that it keeps open as well.
-A peer's values are numbers in its own process, but for KFP and Metaflow, which start one for each step: only raypipe's tables go through Ray.
+What is kept differs, and each peer is set to its fastest: Dagster keeps values and events in memory, and nothing is there when its program
+ends; Prefect and KFP write results into files that they do not sync, and Prefect some of its states later, into a database that it keeps
+open; plain Ray tasks keep nothing. raypipe syncs each file, folder and commit before the next step reads it, its ledger open as well. A peer's
+values are numbers in its own process, but for KFP and Metaflow, which start one for each step: only raypipe's tables go through Ray.
 Programs that stay (raypipe, Ray, Prefect, Dagster, KFP) are warm and take turns, each until it is idle again, for Prefect puts off what it
 tells its server; whole processes are compared with whole processes.
 Seconds are of the wall, for a step waits more than it computes: on a machine that does other work they say little, ratios a little more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import errno
 import os
 import subprocess
 from pathlib import Path
@@ -150,7 +151,22 @@ def test_sync_reaches_every_folder_and_the_root(store: Store, monkeypatch: pytes
     real = os.open
     monkeypatch.setattr(os, "open", lambda path, *rest, **more: synced.append(str(path)) or real(path, *rest, **more))
     store.sync("runs/a")
-    assert [path.removeprefix(store.root) for path in synced] == ["/runs/a", "/runs/a/code", "/runs", ""]
+    assert sorted(path.removeprefix(store.root) for path in synced) == ["", "/runs", "/runs/a", "/runs/a/code"]
+
+
+@pytest.mark.parametrize("folder", ["", "runs", "runs/a"])
+def test_a_folder_whose_sync_fails_fails_all_of_it(folder: str, store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.write("runs/a/m.bin", b"x")
+    failing, real = os.stat(os.path.join(store.root, folder)).st_ino, os.fsync
+
+    def fsync(descriptor: int) -> None:
+        if os.fstat(descriptor).st_ino == failing:
+            raise OSError(errno.EIO, "Input/output error")
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(StoreError, match=r"^runs/a: cannot be synced: input/output error\.$"):
+        store.sync("runs/a")
 
 
 def test_an_object_store_needs_no_other_call(tmp_path: Path):
