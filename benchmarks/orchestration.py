@@ -4,7 +4,7 @@ The steps are trivial: a chain counts, a fan of steps reads one. raypipe's are f
 file and a snapshot of the table, and classes that say a figure in the driver; both are leased, published and durable, one by one.
 What is kept differs, and each peer is set to its fastest: Dagster keeps values and events in memory, and nothing is there when its program
 ends; Prefect and KFP write results into files that they do not sync, and Prefect some of its states later, into a database that it keeps
-open; plain Ray tasks keep nothing. raypipe syncs each file, folder and commit before the next step reads it, its ledger open as well. A peer's
+open; plain Ray tasks keep nothing. raypipe syncs each file, folder and commit before the next step reads it, its ledger open too. A peer's
 values are numbers in its own process, but for KFP and Metaflow, which start one for each step: only raypipe's tables go through Ray.
 Programs that stay (raypipe, Ray, Prefect, Dagster, KFP) are warm and take turns, each until it is idle again, for Prefect puts off what it
 tells its server; whole processes are compared with whole processes.
