@@ -26,6 +26,13 @@ def own_identity(node: Node, search: Sequence[Path]) -> dict[str, Json]:
 
     `code` maps `module:qualname` to a digest; `uncached` names targets without source, whose step is never a HIT.
     """
+    return _own_identity(node.target, json.dumps(node.settings), tuple(search))
+
+
+@once
+def _own_identity(target: str, settings: str, search: Sequence[Path]) -> dict[str, Json]:
+    """Worked out once for steps that are the same but for what they read."""
+    node = Node(target, json.loads(settings), {})
     named = [node.target, *targets(node.settings)]
     code: dict[str, str] = {}
     versions: dict[str, str] = {}
