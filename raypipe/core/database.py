@@ -93,8 +93,8 @@ class Database:
         return float(connection.execute(text("select extract(epoch from clock_timestamp())")).scalar_one())
 
     def close(self) -> None:
-        self.engine.dispose()
         self.reads.dispose()
+        self.engine.dispose()
 
     def _connect(self, engine: Engine) -> Connection:
         assert os.getpid() == self._pid, "the ledger stays with the process that opened it"

@@ -286,7 +286,11 @@ class _Starter:
 
     def _run(self) -> None:
         while True:
-            self._next().start()
+            heartbeat = self._next()
+            try:
+                heartbeat.start()
+            except RuntimeError:  # no more threads at the moment; where that lasts, `check` ends the work
+                self.add(heartbeat, LATER_S)
 
     def _next(self) -> Heartbeat:
         """The one whose time has come."""
