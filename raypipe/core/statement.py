@@ -62,10 +62,6 @@ class Rows:
     def one_or_none(self) -> Any:
         return self.one() if self.found else None
 
-    def scalars(self) -> Sequence[Any]:
-        """The first column."""
-        return [row[0] for row in self.found]
-
     def scalar_one(self) -> Any:
         return self.one()[0]
 
@@ -82,8 +78,10 @@ class _Prepared:
     """A statement as SQLite takes it."""
 
     text: str
+    num_names: int
+    """Of the values that it takes."""
     takes: Sequence[tuple[str, Any, Way]]
-    """Of each place in the text: the parameter, its value where none is given, and its way in."""
+    """Of each place in the text: the parameter and its way in; or no parameter, and what stands there always."""
     row: Callable[[Sequence[Any]], Any] | None
     """A row's class; None where the statement finds none."""
     gives: Sequence[tuple[int, Callable[[Any], Any]]]
@@ -98,7 +96,8 @@ class _Prepared:
         return Rows([self._given(row) for row in found], cursor.rowcount)
 
     def _taken(self, values: Values) -> tuple[Any, ...]:
-        taken = [(values.get(name, by_itself), way) for name, by_itself, way in self.takes]
+        assert len(values) == self.num_names, "each of several values has the same names"
+        taken = [(values[name] if name else always, way) for name, always, way in self.takes]
         return tuple([value if way is None else way(value) for value, way in taken])
 
     def _given(self, found: tuple[Any, ...]) -> Any:
@@ -116,15 +115,17 @@ def _prepare(clause: Any, names: Sequence[str], connection: Connection) -> _Prep
     compiled = clause.compile(dialect=dialect, column_keys=list(names))
     assert not compiled.post_compile_params, "a list of values is no bound parameter"
     assert not getattr(compiled, "insert_prefetch", ()), "a default of Python's is not filled in"
+    missing = [name for bound, name in compiled.bind_names.items() if bound.required and name not in names]
+    assert not missing, f"no value for {missing}"
     ways = {name: bound.type.dialect_impl(dialect).bind_processor(dialect) for bound, name in compiled.bind_names.items()}
-    takes = [(name, compiled.params[name], ways[name]) for name in compiled.positiontup or ()]
+    takes = [(name if name in names else "", compiled.params[name], ways[name]) for name in compiled.positiontup or ()]
     if not isinstance(clause, SelectBase):
-        return _Prepared(compiled.string, takes, None, ())
+        return _Prepared(compiled.string, len(names), takes, None, ())
     columns = clause.selected_columns.items()
     ways_out = [column.type.dialect_impl(dialect).result_processor(dialect, None) for _, column in columns]
     row = cast(Any, namedtuple("Row", [name for name, _ in columns], rename=True))
     gives = [(place, way) for place, way in enumerate(ways_out) if way is not None]
-    return _Prepared(compiled.string, takes, row._make, gives)
+    return _Prepared(compiled.string, len(names), takes, row._make, gives)
 
 
 class _told:

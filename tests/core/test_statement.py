@@ -57,3 +57,11 @@ def test_what_the_database_refuses_is_the_ledgers_error(any_ledger: Ledger):
         Statement(text("insert into no_such (a) values (:a)")).on(connection, {"a": 1})
     with pytest.raises(LedgerError, match=r"^ledger .*(readonly|read-only)"), any_ledger.reading() as connection:
         ADD.on(connection, event("one", None))
+
+
+def test_a_value_that_is_missing_is_no_null(ledger: Ledger):
+    incomplete = {name: value for name, value in event("one", 1).items() if name != "detail"}
+    with pytest.raises(AssertionError, match="the same names"), ledger.writing() as connection:
+        ADD.on(connection, [event("one", 1), incomplete])
+    with pytest.raises(AssertionError, match="of_what"), ledger.writing() as connection:
+        RENAME.on(connection, {"who": "you"})
