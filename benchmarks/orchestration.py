@@ -136,8 +136,9 @@ def stay(stack: ExitStack, ray: cluster.Cluster) -> dict[str, Staying]:
         if python := python_of(peer):
             programs[peer] = stack.enter_context(staying([str(python), str(PROGRAMS / f"on_{peer}.py")], {}, []))
     for program in programs.values():
-        for number in range(5, 8):  # imports, connections and the cluster's workers
-            program.run("chain", number, Path(tempfile.mkdtemp()))
+        # Imports, connections, and the cluster's workers: a chain needs one, and those that a fan meets first import what it needs.
+        for shape, number in (("chain", 5), ("chain", 6), ("fan", 16), ("fan", 17)):
+            program.run(shape, number, Path(tempfile.mkdtemp()))
     return programs
 
 
