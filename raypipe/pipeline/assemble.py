@@ -154,10 +154,7 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
             raw["validate"] = {"_target_": VALIDATE, "contract": values["contract"]}
     if (values.get("split") or {}).get("by"):
         raw["split"] = {"_target_": SLOTS["split"], **values["split"]}
-    if values.get("model"):
-        raw |= _model_life(values, problems)
-    elif values.get("label"):
-        problems.append(Problem("model", "a label but no model: choose one, e.g. model=booster (booster, mlp, logistic)."))
+    raw |= _model_life(values, problems) if values.get("model") else _without_model(values, problems)
     for name, step in (values.get("steps") or {}).items():
         if name in raw or name in SLOTS:
             problems.append(Problem(f"steps.{name}", f"'{name}' is a slot: write it at the top level as `{name}:`."))
@@ -173,7 +170,8 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
 def step_names(values: Mapping[str, Any]) -> list[str]:
     """The names that `written_steps` would give, of a config that may have any problem."""
     split, steps = values.get("split"), values.get("steps")
-    life = [slot for slot in SLOTS if slot not in ("ingest", "split") and values.get(slot, {}) is not None] if values.get("model") else []
+    slots = [slot for slot in SLOTS if slot not in ("ingest", "split") and values.get(slot, {}) is not None]
+    life = slots if values.get("model") else [slot for slot in slots if slot == "transform" and values.get(slot)]
     return [
         *(["source", *(["validate"] if values.get("contract") else [])] if values.get("source") else []),
         *(["split"] if isinstance(split, Mapping) and split.get("by") else []),
@@ -222,7 +220,20 @@ def _model_life(values: Mapping[str, Any], problems: list[Problem]) -> dict[str,
     return life
 
 
-def _transform(written: Mapping[str, Any], label: str, problems: list[Problem]) -> dict[str, Json]:
+def _without_model(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, dict[str, Json]]:
+    """A table may be transformed for its own sake."""
+    if values.get("label"):
+        problems.append(Problem("model", f"a label but no model: {_CHOOSE}."))
+    else:
+        lonely = [slot for slot in SLOTS if slot not in ("ingest", "split", "transform") and values.get(slot)]
+        problems += [Problem(slot, f"'{slot}' is written, and the pipeline has no model: {_CHOOSE}, or take it out.") for slot in lonely]
+    return {"transform": _transform(values["transform"], None, problems)} if values.get("transform") else {}
+
+
+_CHOOSE = "choose one, e.g. model=booster (booster, mlp, logistic)"
+
+
+def _transform(written: Mapping[str, Any], label: str | None, problems: list[Problem]) -> dict[str, Json]:
     settings = {k: v for k, v in written.items() if k in TRANSFORM_SETTINGS}
     entries = {k: v for k, v in written.items() if k not in settings and k != "_target_" and v is not None}
     for name in [k for k, v in entries.items() if not (isinstance(v, Mapping) and "_target_" in v)]:

@@ -57,7 +57,7 @@ def _observed(before: Json, now: Json) -> list[str]:
     if isinstance(before, dict) and isinstance(now, dict):
         changed = _values(before, now)
         told = [one for one in changed if not _is_digest(one[1])] or changed
-        return [f"{k} {_say(a)} -> {_say(b)}" for k, a, b in told]
+        return [f"{k} is another one" if _is_digest(a) and _is_digest(b) else f"{k} {_say(a)} -> {_say(b)}" for k, a, b in told]
     return [f"{_say(before)} -> {_say(now)}"]
 
 
@@ -76,8 +76,8 @@ def _both(before: Mapping[str, Json], now: Mapping[str, Json]) -> list[tuple[str
 
 
 def _is_digest(value: Json) -> bool:
-    """It tells a person nothing, where anything else does."""
-    return isinstance(value, str) and len(value) >= 32 and not value.strip("0123456789abcdef")
+    """One or several: they tell a person nothing, where anything else does."""
+    return isinstance(value, str) and all(len(word) >= 32 and not word.strip("0123456789abcdef") for word in value.split(" "))
 
 
 def _say(value: Json) -> str:

@@ -62,6 +62,16 @@ def test_a_label_without_a_model_and_a_model_without_a_label():
     assert "label" in problems({**LIFE, "label": None})
 
 
+def test_slots_of_a_life_without_a_model():
+    bare = {name: value for name, value in LIFE.items() if name not in ("label", "model")}
+    steps = {"scale": {"_target_": "raypipe.Standardize", "columns": ["a"]}}
+    made = assemble({**bare, "transform": steps}, ())
+    assert list(made.nodes) == ["source", "split", "transform"]
+    assert list(made.nodes["transform"].settings["entries"]) == ["scale"]
+    assert list(problems({**bare, "transform": steps, "train": {"epochs": 5}, "gate": {"thresholds": {}}})) == ["train", "gate"]
+    assert list(assemble({**bare, "transform": {}, "train": None}, ()).nodes) == ["source", "split"]
+
+
 def test_a_step_under_a_slots_name():
     assert "is a slot" in problems({**LIFE, "steps": {"train": {"_target_": "raypipe.Train"}}})["steps.train"]
 

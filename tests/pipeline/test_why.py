@@ -50,6 +50,11 @@ def test_an_input_by_the_name_of_its_step():
     assert why(inputs={"table": "d2"}) == "'transform' came out different"
 
 
+def test_digests_that_were_observed_are_not_told_apart_by_their_first_letters():
+    before, now = {"observed": {"fit": f"{'a' * 64} {'b' * 64}"}}, {"observed": {"fit": f"{'a' * 64} {'c' * 64}"}}
+    assert difference(before, {**now, "inputs": {}}, {}) == "fit is another one"
+
+
 def test_what_was_observed():
     assert why(observed={"files": 13, "state": "t"}) == "files 12 -> 13; state s -> t"
 
