@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from raypipe.core.artifact import Json
 from raypipe.core.disk import warning
 from raypipe.core.retention import Retention
-from raypipe.core.wording import size_text
+from raypipe.core.wording import counted, size_text
 from raypipe.pipeline.plan import Scene, open_scene
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def _dry(scene: Scene, policy: Retention, options: argparse.Namespace) -> int:
         return 0
     for line in (*_told(found, policy), *_list_told(found.on_list, policy, "would be deleted")):
         print(line)
-    print(f"of {size_text(found.num_bytes)} in {found.num_files:,} files, {size_text(found.releasable_bytes)} may go")
+    print(f"of {size_text(found.num_bytes)} in {counted(found.num_files, 'file')}, {size_text(found.releasable_bytes)} may go")
     _warn(scene, policy)
     for garbage in (*found.on_list.deleted, *found.on_list.listed, *found.files) if options.files else ():
         print(f"  {garbage.path} {size_text(garbage.size)} since {garbage.since[:19]}")
@@ -52,7 +52,7 @@ def _told(found: Survey, policy: Retention) -> Iterator[str]:
     """Each step and table with what would go, how much that is, and why the rest stays."""
     for holding in found.holdings:
         going = f"releases {holding.num_going}" if holding.num_going else ""
-        size = f" ({holding.num_files:,} files, {size_text(holding.num_bytes)})" if holding.num_files else ""
+        size = f" ({counted(holding.num_files, 'file')}, {size_text(holding.num_bytes)})" if holding.num_files else ""
         yield f"{holding.what}: {', '.join(filter(None, (f'{going}{size}', str(holding))))}"
     if found.holdings and any(holding.num_going for holding in found.holdings):
         yield f"released is what nothing needs, is older than {policy.keep_for}, and is none of the last {policy.keep_last} of its step"
@@ -92,8 +92,8 @@ def _collect(scene: Scene, policy: Retention, options: argparse.Namespace) -> in
 
 
 def _list_told(done: Collected, policy: Retention, verb: str) -> Iterator[str]:
-    yield f"{len(done.deleted):,} files of {_size(done.deleted)} {verb}"
-    yield f"{len(done.listed):,} files of {_size(done.listed)} on the list: nothing names them, deleted after {policy.grace} on it"
+    yield f"{counted(len(done.deleted), 'file')} of {_size(done.deleted)} {verb}"
+    yield f"{counted(len(done.listed), 'file')} of {_size(done.listed)} on the list: nothing names them, deleted after {policy.grace} on it"
     if done.read_by:
         yield f"some of them wait for runs that are at work, and may read them: {', '.join(done.read_by)}"
     if done.num_refused:
@@ -101,7 +101,7 @@ def _list_told(done: Collected, policy: Retention, verb: str) -> Iterator[str]:
             f"{done.num_refused:,} files in refused/ hold rows that a contract refused, to be looked at: listed after {policy.refused_for}"
         )
     if done.num_unknown:
-        yield f"{done.num_unknown:,} files in the store are not this ledger's: left alone"
+        yield f"{counted(done.num_unknown, 'file')} in the store are not this ledger's: left alone"
 
 
 def _size(files: Iterable[Garbage]) -> str:

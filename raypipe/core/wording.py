@@ -9,8 +9,8 @@ def first_line(error: object) -> str:
 
 
 def counted(number: int, what: str) -> str:
-    """`1 file`, `12,000 files`."""
-    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"
+    """`1 file`, `12,000 files`, `2 batches`."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}{'es' if what.endswith('ch') else 's'}"
 
 
 def size_text(size: float) -> str:

@@ -14,6 +14,7 @@ from raypipe.core.artifact import Artifact, Table
 from raypipe.core.errors import ConfigError, Conflict, DataError, Fenced, LeaseHeld, LedgerLost, Problem, nearest
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, Run, StepRecord
+from raypipe.core.wording import counted
 from raypipe.data.source.piece import Limit
 from raypipe.loop import gauge as gauges
 from raypipe.loop.gauge import Gauge
@@ -190,7 +191,7 @@ class Follower:
         figures = artifact.figures
         kept = figures["rows_sampled"] - figures["rows_dropped"]
         self.gauge.committed(kept, figures["records_quarantined"] + figures["files_quarantined"], figures["snapshot"], lag)
-        why = f"{self.gauge.num_batches:,} batches, {self.gauge.num_rows:,} rows"
+        why = f"{counted(self.gauge.num_batches, 'batch')}, {counted(self.gauge.num_rows, 'row')}"
         record = StepRecord(self.run, self.name, "RUN", why, artifact.id, rows=figures["num_rows"])
         self.what.scene.ledger.record_steps([record])
 
