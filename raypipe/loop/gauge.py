@@ -9,6 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from raypipe.core.wording import counted
+
 WINDOW_S = 30.0
 """Over which a rate is taken."""
 
@@ -52,7 +54,7 @@ class Gauge:
 
     def line(self) -> str:
         """`source: 1,234 rows in 5 batches, 250/s, lag 17 messages, snapshot 9, 2 s ago`."""
-        parts = [f"{self.num_rows:,} rows in {self.num_batches:,} batches", f"{self.rows_per_s:,.0f}/s"]
+        parts = [f"{counted(self.num_rows, 'row')} in {counted(self.num_batches, 'batch')}", f"{self.rows_per_s:,.0f}/s"]
         parts += [f"lag {value:,.0f} {unit}" for unit, value in self.lag.items()]
         if self.num_quarantined:
             parts.append(f"{self.num_quarantined:,} in quarantine")

@@ -161,7 +161,7 @@ def test_a_signal_ends_it_after_the_batch_in_hand(scene, number, code):
     process.send_signal(number)
     out, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (code, "")
-    assert "source has taken: 1 rows in 1 batches" in out
+    assert "source has taken: 1 row in 1 batch" in out
     assert ledger.runs()[0].state == "DONE"
     ledger.close()
 
