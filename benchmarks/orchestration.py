@@ -173,8 +173,13 @@ def warm_claims(programs: Mapping[str, Staying], shape: str, number: int, folder
 
 
 def whole_claims(ray: cluster.Cluster, folder: Path, rounds: int) -> Iterator[Claim]:
-    """A chain by commands: raypipe's on the warm cluster and on a Ray of its own, each peer's own."""
-    sides = {"raypipe": Command(ours(ray), None), "raypipe with a Ray of its own": Command(ours(None), None)}
+    """A chain by commands: raypipe's of figures, without Ray, of tables on the warm cluster and on a Ray of their own; each peer's."""
+    mine = {
+        "figures": Command(ours("figures", None), None),
+        "tables": Command(ours("tables", ray), None),
+        "tables with a Ray of their own": Command(ours("tables", None), None),
+    }
+    sides = {**mine}
     if python := python_of("metaflow"):
         sides["metaflow"] = Command(partial(metaflow, python, "run"), partial(metaflow, python, "resume"))
     if python := python_of("kfp"):
@@ -184,7 +189,7 @@ def whole_claims(ray: cluster.Cluster, folder: Path, rounds: int) -> Iterator[Cl
     again = interleaved(rounds, {name: partial(side.again, env) for name, side in sides.items()})
     for times, how in ((cold, "cold"), (again, "unchanged")):
         for peer in (name for name in sides if name in ("metaflow", "kfp")):
-            for side in ("raypipe", "raypipe with a Ray of its own"):
+            for side in mine:
                 pair = {name: times[name] for name in (side, peer)}
                 name = f"chain of {WHOLE}, whole process, {how}: {side} over {peer}"
                 yield Claim(name, ratio(times, side, peer), 1.0, detail=spread(pair, "s"))
@@ -208,15 +213,16 @@ class Command:
         return cpu.run((self.resumed or self.fresh)(self.folder), self.folder, env).wall_s
 
 
-def ours(ray: cluster.Cluster | None) -> Callable[[Path], list[str]]:
+def ours(kind: str, ray: cluster.Cluster | None) -> Callable[[Path], list[str]]:
     where = ["cluster=attach", f"cluster.address={ray.address}"] if ray else ["cluster=local"]
+    first, link = {"figures": ("trivial.Figure", "trivial.Figure, by: 1, reads"), "tables": ("trivial.first", "trivial.add, table")}[kind]
 
     def command(folder: Path) -> list[str]:
         if not (folder / "conf").exists():
             (folder / "conf").mkdir()
             shutil.copy(PROGRAMS / "trivial.py", folder)
-            links = [f"  s{i}: {{_target_: trivial.add, table: s{i - 1}}}" for i in range(1, WHOLE)]
-            lines = ["defaults: [{cluster: local}, _self_]", "name: chain", "steps:", "  s0: {_target_: trivial.first}", *links]
+            links = [f"  s{i}: {{_target_: {link}: s{i - 1}}}" for i in range(1, WHOLE)]
+            lines = ["defaults: [{cluster: local}, _self_]", "name: chain", "steps:", f"  s0: {{_target_: {first}}}", *links]
             (folder / "conf" / "chain.yaml").write_text("\n".join(lines) + "\n")
         return [sys.executable, "-m", "raypipe", "run", "-cd", "conf", "-cn", "chain", *where]
 
