@@ -14,6 +14,7 @@ import os
 import re
 import stat
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
@@ -104,9 +105,12 @@ class Admission:
         if not needs:
             yield
             return
-        with self.book.entered(who, needs) as look:
-            self._wait(look, needs, deadline_s, pause, tell, time.monotonic() if began is None else began)
-            yield
+        try:
+            with self.book.entered(who, needs) as look:
+                self._wait(look, needs, deadline_s, pause, tell, time.monotonic() if began is None else began)
+                yield
+        finally:
+            _wake(self.place)
 
     def _wait(
         self,
@@ -117,22 +121,62 @@ class Admission:
         tell: Callable[[str], None],
         began: float,
     ) -> None:
-        told = False
-        while True:
+        def looked() -> Sequence[Claim]:
+            """Those before it, where they leave no room."""
             before = look(lambda claims: self._has_room(claims, needs))
-            if self._has_room(before, needs):
-                return
-            text = f"waits for {', '.join(_said(n, a) for n, a in needs.items())} of {self.place}: {_holders(before)}"
-            if deadline_s is not None and time.monotonic() - began > deadline_s:
-                raise TimedOut(f"{text}. Its deadline of {deadline_s:g} s has passed.")
-            if not told:
-                tell(text)
-                told = True
-            pause(self.book.poll_s)
+            return () if self._has_room(before, needs) else before
+
+        told = False
+        if not (before := looked()):
+            return
+        with _in_line(self.place) as wait:
+            while before:
+                is_over = deadline_s is not None and time.monotonic() - began > deadline_s
+                if is_over or not told:
+                    words = ", ".join(_said(n, a) for n, a in needs.items())
+                    text, told = f"waits for {words} of {self.place}: {_holders(before)}", True
+                    if is_over:
+                        raise TimedOut(f"{text}. Its deadline of {deadline_s:g} s has passed.")
+                    tell(text)
+                wait(self.book.poll_s)
+                pause(0.0)
+                before = looked()
 
     def _has_room(self, before: Sequence[Claim], needs: Amounts) -> bool:
         taken = {n: sum(c.amounts.get(n, 0.0) for c in before) for n in needs}
         return all(taken[n] + amount <= self.totals.get(n, 0.0) + ROUNDING for n, amount in needs.items())
+
+
+_waiting: dict[str, list[threading.Event]] = {}
+"""Those of this process that wait at a place, in the order in which they came."""
+_line = threading.Lock()
+
+
+@contextlib.contextmanager
+def _in_line(place: str) -> Iterator[Callable[[float], None]]:
+    """Waits there, with a call that returns when it is time to look again: after so long for the first of this process, four times that
+    for those behind it, and at once for the first where another of this process leaves."""
+    mine = threading.Event()
+    with _line:
+        line = _waiting.setdefault(place, [])
+        line.append(mine)
+
+    def wait(seconds: float) -> None:
+        mine.wait(seconds if line[0] is mine else 4 * seconds)
+        mine.clear()
+
+    try:
+        yield wait
+    finally:
+        with _line:
+            line.remove(mine)
+        _wake(place)
+
+
+def _wake(place: str) -> None:
+    with _line:
+        if line := _waiting.get(place):
+            line[0].set()
 
 
 class Files:
