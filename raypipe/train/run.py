@@ -244,6 +244,8 @@ def _told(error: BaseException, share: dict[str, float]) -> BaseException:
         return _Lost()
     if not isinstance(error, ControllerError):
         return error
+    if isinstance(error.controller_failure, ray.exceptions.RayActorError):
+        return _Lost()  # as it began
     if "StartupTimeout" not in type(error.controller_failure).__name__:
         return ClusterError(f"Ray Train did not start the training's worker: {first_line(error.controller_failure)}")
     asked = ", ".join(f"{amount:g} {name}" for name, amount in share.items())
