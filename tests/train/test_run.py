@@ -68,3 +68,17 @@ def test_what_goes_wrong_in_a_worker_is_told_as_it_would_be_here(tmp_path: Path)
     assert "in broken" in done.error.trace
     assert [line.text for line in done.printed.first] == ["about to divide"]
     assert done.cost.cpu_s >= 0
+
+
+def test_what_ends_ray_trains_run_is_a_lost_worker_a_lack_of_room_or_told_in_a_line():
+    from ray.exceptions import RayActorError
+    from ray.train import ControllerError, WorkerGroupError
+    from ray.train.v2._internal.exceptions import WorkerGroupStartupTimeoutError
+
+    share = {"CPU": 2.0, "GPU": 1.0}
+    for lost in (WorkerGroupError("", {0: RayActorError()}), ControllerError(RayActorError()), RayActorError()):
+        assert isinstance(run._told(lost, share), run._Lost)
+    late = run._told(ControllerError(WorkerGroupStartupTimeoutError(1)), share)
+    assert str(late) == "no node had 2 CPU, 1 GPU free for the training's worker, in 5 tries: others of this cluster hold it"
+    other = run._told(ControllerError(ValueError("no such folder\nand more")), share)
+    assert (type(other), str(other)) == (ClusterError, "Ray Train did not start the training's worker: no such folder")
