@@ -1,7 +1,7 @@
 """Rows dealt to buckets: each task writes one file with its rows in the order of their buckets, and others read their own from all files.
 
-Why not Ray Data's shuffles (2.60): over ten million rows they took 3.2 to 3.6 times the CPU seconds of this (group-by, join, sort; one
-round of benchmarks/shuffle.py on a busy machine of two cores). And here the order in which rows meet is ours to fix: their fragments'.
+Why not Ray Data's shuffles (2.60): over ten million rows they took 4.1 to 6 times the CPU seconds of this (group-by, join, sort; one
+round of benchmarks/shuffle.py on two cores). And here the order in which rows meet is ours to fix: their fragments'.
 """
 
 from __future__ import annotations
