@@ -84,8 +84,9 @@ def test_a_key_has_the_hash_that_it_always_had_and_that_another_engine_computes(
     assert [f"{value:016x}" for value in hashes(rule("hash", key="k", validation=0.1, test=0.1, salt=salt), rows).tolist()] == [
         *expected.values()
     ]
-    theirs = duckdb.sql(f"select substr(sha256('{salt}' || chr(31) || k::{type}::text), 1, 16) as hash from rows").to_arrow_table()
-    assert theirs["hash"].to_pylist() == list(expected.values())
+    theirs = duckdb.sql(f"select substr(sha256('{salt}' || chr(31) || k::{type}::text), 1, 16) from rows")
+    assert theirs is not None
+    assert [value for (value,) in theirs.fetchall()] == list(expected.values())
 
 
 def test_parts_that_were_frozen():
