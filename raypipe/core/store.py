@@ -9,7 +9,6 @@ import os
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -17,8 +16,6 @@ from raypipe.core.artifact import File
 from raypipe.core.errors import StoreError
 
 if TYPE_CHECKING:
-    from concurrent.futures import ThreadPoolExecutor
-
     from pyarrow.fs import FileSystem
 
 CHUNK_BYTES = 1 << 20
@@ -144,22 +141,16 @@ class Store:
         return data
 
     def sync(self, folder: str) -> None:
-        """Makes the names in `folder`, the folders below and those up to the root durable. Called once, before publishing.
-
-        All at once: a disk flushes for one what it flushes for all, and on a busy one each takes milliseconds.
-        """
+        """Makes the names in `folder`, the folders below and those up to the root durable. Called once, before publishing."""
         if is_remote(self.root):
             return
         top = self.local(folder) if folder else Path(self.root)
         with _store_errors(folder, "synced"):
-            paths = [path for path, _, _ in os.walk(top)]
+            for path, _, _ in os.walk(top):
+                _sync_folder(path)
             while str(top) != self.root:
                 top = top.parent
-                paths.append(str(top))
-            others = [_syncers(os.getpid()).submit(_sync_folder, path) for path in paths[1:]]
-            _sync_folder(paths[0])
-            for other in others:
-                other.result()
+                _sync_folder(str(top))
 
     def holds(self, file: File) -> bool:
         """Whether it is there with that size. The bytes are verified when they are read."""
@@ -243,14 +234,6 @@ def _store_errors(path: str, verb: str) -> Iterator[None]:
     except OSError as error:
         hint = " Free some space: what was done so far is kept, and the run goes on from there." if error.errno == errno.ENOSPC else ""
         raise StoreError(f"{path}: cannot be {verb}: {reason(error)}.{hint}") from error
-
-
-@lru_cache(maxsize=1)
-def _syncers(pid: int) -> ThreadPoolExecutor:
-    """This process's threads that wait for the disk: they are not there in one that was forked off."""
-    from concurrent.futures import ThreadPoolExecutor
-
-    return ThreadPoolExecutor(16, "sync")
 
 
 def _sync_folder(path: str) -> None:
