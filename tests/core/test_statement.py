@@ -12,14 +12,16 @@ from raypipe.core.ledger import Ledger
 from raypipe.core.statement import Statement
 
 EVENTS = schema.events
+PROJECT = "statements"
+"""Of the database's other tests there are events too."""
 ADD = Statement(insert(EVENTS))
-FIND = Statement(select(EVENTS).where(EVENTS.c.what == bindparam("of_what")).order_by(EVENTS.c.number))
+FIND = Statement(select(EVENTS).where(EVENTS.c.what == bindparam("of_what"), EVENTS.c.project == PROJECT).order_by(EVENTS.c.number))
 LAST = Statement(select(EVENTS.c.detail, EVENTS.c.what.label("word")).order_by(EVENTS.c.number.desc()).limit(1))
 RENAME = Statement(update(EVENTS).where(EVENTS.c.what == bindparam("of_what")))
 
 
 def event(what: str, detail: object) -> dict[str, object]:
-    return {"project": "test", "at": "now", "who": "me", "what": what, "detail": detail}
+    return {"project": PROJECT, "at": "now", "who": "me", "what": what, "detail": detail}
 
 
 def test_it_finds_and_writes_what_sqlalchemy_does(any_ledger: Ledger):
@@ -35,7 +37,7 @@ def test_it_finds_and_writes_what_sqlalchemy_does(any_ledger: Ledger):
             assert [tuple(row) for row in FIND.on(connection, asked)] == [tuple(row) for row in expected]
             assert [row._asdict() for row in FIND.on(connection, asked).all()] == [dict(row._mapping) for row in expected]
         (row,) = FIND.on(connection, {"of_what": "one"})
-        assert (row.detail, row.project) == ({"a": None, "b": [1, "é"]}, "test")
+        assert (row.detail, row.project) == ({"a": None, "b": [1, "é"]}, PROJECT)
         last = LAST.on(connection).one()
         assert (last.detail, last.word) == (2.5, "two")
         assert FIND.on(connection, {"of_what": "three"}).one_or_none() is None
