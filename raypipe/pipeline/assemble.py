@@ -34,6 +34,9 @@ SLOTS = {
 """Slot -> the step that it holds, in the order of a model's life. The Ingest is the step `source`: the slot `source` says what is taken,
 `ingest` how; `contract` adds the step `validate`."""
 
+LIFE = tuple(slot for slot in SLOTS if slot not in ("ingest", "split"))
+"""The slots that a model brings with it: each is there unless it is null."""
+
 TRANSFORM_SETTINGS = ("table", "where", "contract", "profile", "refit", "refit_above")
 """What stands in the slot `transform` beside the transforms themselves."""
 
@@ -170,8 +173,8 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
 def step_names(values: Mapping[str, Any]) -> list[str]:
     """The names that `written_steps` would give, of a config that may have any problem."""
     split, steps = values.get("split"), values.get("steps")
-    slots = [slot for slot in SLOTS if slot not in ("ingest", "split") and values.get(slot, {}) is not None]
-    life = slots if values.get("model") else [slot for slot in slots if slot == "transform" and values.get(slot)]
+    without_model = ["transform"] if values.get("transform") else []
+    life = [slot for slot in LIFE if values.get(slot, {}) is not None] if values.get("model") else without_model
     return [
         *(["source", *(["validate"] if values.get("contract") else [])] if values.get("source") else []),
         *(["split"] if isinstance(split, Mapping) and split.get("by") else []),
@@ -200,11 +203,7 @@ def _source(values: Mapping[str, Any], search: Sequence[Path], problems: list[Pr
 
 
 def _model_life(values: Mapping[str, Any], problems: list[Problem]) -> dict[str, dict[str, Json]]:
-    life = {
-        slot: {"_target_": SLOTS[slot], **(values.get(slot) or {})}
-        for slot in SLOTS
-        if slot not in ("ingest", "split") and values.get(slot, {}) is not None
-    }
+    life = {slot: {"_target_": SLOTS[slot], **(values.get(slot) or {})} for slot in LIFE if values.get(slot, {}) is not None}
     if not values.get("label"):
         problems.append(Problem("label", "a model but no label: name the column that it is to predict, e.g. label: late."))
         return life
@@ -225,7 +224,7 @@ def _without_model(values: Mapping[str, Any], problems: list[Problem]) -> dict[s
     if values.get("label"):
         problems.append(Problem("model", f"a label but no model: {_CHOOSE}."))
     else:
-        lonely = [slot for slot in SLOTS if slot not in ("ingest", "split", "transform") and values.get(slot)]
+        lonely = [slot for slot in LIFE if slot != "transform" and values.get(slot)]
         problems += [Problem(slot, f"'{slot}' is written, and the pipeline has no model: {_CHOOSE}, or take it out.") for slot in lonely]
     return {"transform": _transform(values["transform"], None, problems)} if values.get("transform") else {}
 
