@@ -267,6 +267,21 @@ def test_two_nodes_make_the_same_rows_as_one(project: Path, place: Path, postgre
     opened.close()
 
 
+def cut_off(net: Net, project: Path, env: dict[str, str], *words: str, place: Path, after_s: float = 0) -> subprocess.CompletedProcess[str]:
+    """A driver's run, the link of whose other node is cut once something runs there; it ends done, or failed with a word."""
+    with ThreadPoolExecutor() as pool:
+        running = pool.submit(driven, net, project, env, *words)
+        while not (place / "seen-on-b").exists() and not running.done():
+            time.sleep(0.05)
+        time.sleep(after_s)
+        ip("-n", f"{net.name}s", "link", "set", "pb", "down")
+        done = running.result()
+    print(done.returncode, done.stdout, done.stderr)
+    assert done.returncode in (0, 1), done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
 def test_a_node_cut_off_in_mid_run(project: Path, place: Path, postgres_url: str, monkeypatch: pytest.MonkeyPatch):
     """The run ends done, or failed with a reason; the same command then ends done with the rows of one machine."""
     monkeypatch.chdir(project)
@@ -278,15 +293,7 @@ def test_a_node_cut_off_in_mid_run(project: Path, place: Path, postgres_url: str
             driver_environment(place, ledger),
             ["cluster=attach", f"cluster.address={HEAD}:{PORT}", "+execution.default.timeout=90s"],
         )
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(driven, net, project, env, *words)
-            while not (place / "seen-on-b").exists() and not running.done():
-                time.sleep(0.05)
-            ip("-n", f"{net.name}s", "link", "set", "pb", "down")
-            done = running.result()
-        print(done.returncode, done.stdout, done.stderr)
-        assert done.returncode in (0, 1), done.stderr
-        assert "Traceback" not in done.stderr
+        done = cut_off(net, project, env, *words, place=place)
         if done.returncode:
             assert "transform" in done.stderr
             assert f"node {OTHER} is lost: health check failed" in done.stdout
@@ -312,16 +319,7 @@ def test_a_map_on_two_nodes(tmp_path: Path, place: Path, postgres_url: str, monk
         assert made_of(env) == alone
         env = driver_environment(place, new_database(postgres_url))
         (place / "seen-on-b").unlink()
-        with ThreadPoolExecutor() as pool:
-            running = pool.submit(driven, net, project, env, *words)
-            while not (place / "seen-on-b").exists() and not running.done():
-                time.sleep(0.05)
-            time.sleep(1.5)  # the first items are handed in
-            ip("-n", f"{net.name}s", "link", "set", "pb", "down")
-            done = running.result()
-        print(done.returncode, done.stdout, done.stderr)
-        assert done.returncode in (0, 1), done.stderr
-        assert "Traceback" not in done.stderr
+        done = cut_off(net, project, env, *words, place=place, after_s=1.5)  # the first items are handed in by then
         if done.returncode:
             done = driven(net, project, env, *words, nodes=1)
             assert done.returncode == 0, done.stderr
