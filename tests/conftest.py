@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import glob
+import importlib
 import os
 import pwd
 import shutil
 import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -49,6 +51,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
                 item.add_marker(folder)
     marks = ("server", "postgres", "ray", "chaos", "e2e")
     items.sort(key=lambda item: max((place for place, mark in enumerate(marks, 1) if item.get_closest_marker(mark)), default=0))
+
+
+@pytest.fixture(autouse=True)
+def _own_code(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Code that a test wrote and imported is forgotten after it: another test's module of that name is not this one."""
+    yield
+    written = str(tmp_path_factory.getbasetemp())
+    for name in [name for name, module in sys.modules.items() if (getattr(module, "__file__", None) or "").startswith(written)]:
+        del sys.modules[name]
+    sys.path[:] = [path for path in sys.path if not path.startswith(written)]
+    importlib.invalidate_caches()
 
 
 @pytest.fixture
