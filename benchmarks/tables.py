@@ -20,8 +20,9 @@ from claim import Claim, interleaved, main, ratio, spread
 from raypipe.core.artifact import Table
 from raypipe.core.step import Work
 from raypipe.data.fragment.fragment import Fragment, write_fragment
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.lake.compact import compact
-from raypipe.data.table import TableSchema, fragments, latest, made, read, read_fragments, snapshots
+from raypipe.data.table import TableSchema, fragments, latest, made, read, snapshots
 
 WORK = Path(__file__).with_name("table_work.py")
 NUM_CPUS = 4

@@ -1,6 +1,6 @@
 """`python -m raypipe` is `raypipe`."""
 
-from raypipe.cli import main
+from raypipe.cli import program
 
 if __name__ == "__main__":
-    raise SystemExit(main())
+    raise SystemExit(program())

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import sys
 
-from raypipe.cli.main import main
+from raypipe.cli.program import program
 from raypipe.core.passed import load
 
 if __name__ == "__main__":
     load()
-    sys.exit(main())
+    sys.exit(program())

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import atexit
 import contextlib
 import os
 import signal
@@ -13,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from raypipe.cli.clusters import add as add_cluster_verbs
-from raypipe.core.collector import leave, uncollected
 from raypipe.core.errors import ConfigError, RaypipeError, nearest
+from raypipe.core.interpreter import uncollected
 from raypipe.core.opened import closed_at_end
 
 CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
@@ -24,8 +23,6 @@ CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides fo
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one verb; returns its exit code: 0 done, 1 a step failed, 2 refused before Ray, 3 the gate said no, 75 leased by another."""
     words = list(sys.argv[1:] if arguments is None else arguments)
-    if arguments is None:
-        atexit.register(leave)
     parser = _parser(words)
     options, rest = parser.parse_known_args(words)
     if not hasattr(options, "verb"):

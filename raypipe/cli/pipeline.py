@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from raypipe.config.compose import compose
-from raypipe.core.collector import uncollected
 from raypipe.core.errors import ConfigError, Problem
+from raypipe.core.interpreter import uncollected
 from raypipe.core.place import find_project
 from raypipe.pipeline.assemble import assemble
 from raypipe.pipeline.build import component

@@ -8,13 +8,14 @@ from sqlalchemy import Connection, insert, select
 
 from raypipe.core import schema
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 
 table = schema.documents
 
 
 def keep(connection: Connection, project: str, document: Json) -> str:
     """Its sha256; it is written unless it is there."""
-    digest = hashlib.sha256(schema.canonical(document).encode()).hexdigest()
+    digest = hashlib.sha256(canonical(document).encode()).hexdigest()
     where = (table.c.project == project, table.c.digest == digest)
     # Locked where rows can be: it must not be dropped while this transaction comes to rely on it.
     if connection.execute(select(table.c.digest).where(*where).with_for_update()).one_or_none() is None:

@@ -3,31 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from sqlalchemy import Connection, delete, func, select, text, update
 
 from raypipe.core.artifact import File
+from raypipe.core.item import Item
 from raypipe.core.schema import items
 
 MANY = 500
 """As many keys as one statement takes."""
-
-
-@dataclass(frozen=True)
-class Item:
-    """One item that was run: its rows are a part of a file."""
-
-    key: str
-    """sha256 of all that shapes its result."""
-    file: File | None
-    """None where the function gave nothing, or rows without columns of their own."""
-    columns: str = ""
-    """The digest of what the file's columns are."""
-    first_row: int = 0
-    """Its first row in the file."""
-    num_rows: int = 0
 
 
 def find(connection: Connection, project: str, keys: Sequence[str], run: str | None = None) -> dict[str, Item]:

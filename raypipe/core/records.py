@@ -12,6 +12,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import KINDS, Artifact, File, Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import LedgerError
 from raypipe.core.runs import now_utc
 from raypipe.core.statement import Statement
@@ -57,7 +58,7 @@ def add(connection: Connection, project: str, record: Record, artifact_id: str, 
         _ADD_PARENTS.on(connection, parents)
     said = {"id": artifact_id, "files": tuple(record.files), "created_at": created_at}
     # As a reader would get them: what JSON makes of tuples and keys.
-    plain = {name: json.loads(schema.canonical(values[name])) for name in ("figures", "schema")}
+    plain = {name: json.loads(canonical(values[name])) for name in ("figures", "schema")}
     shared = {name: values[name] for name in _SHARED if name in _FIELDS and name not in plain}
     return KINDS[record.kind](**shared, **plain, **said)
 
@@ -83,7 +84,7 @@ _SHARED = ("kind", "pipeline", "step", "run", "fingerprint", "digest", "path", "
 def _sayable(figures: dict[str, Json]) -> dict[str, Json]:
     for name, figure in figures.items():
         try:
-            schema.canonical(figure)
+            canonical(figure)
         except (ValueError, TypeError) as error:
             raise ValueError(f"the figure {name!r} cannot be recorded: {error}") from None
     return figures

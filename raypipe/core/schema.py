@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 
 VERSION = 3
 """Raised with every change of a table below. A ledger of a newer version is refused."""
@@ -37,11 +38,6 @@ class JsonText(TypeDecorator):
 
     def process_result_value(self, value: str | None, dialect: Any) -> Json:
         return None if value is None else json.loads(value)
-
-
-def canonical(value: Json) -> str:
-    """JSON with sorted keys and no spaces. ValueError for NaN and infinity, which JSON cannot say."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
 metadata = MetaData()

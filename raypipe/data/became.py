@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from raypipe.core.artifact import Artifact, File, Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError
-from raypipe.core.schema import canonical
 from raypipe.data.fragment.fragment import Fragment
 
 if TYPE_CHECKING:

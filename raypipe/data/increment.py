@@ -29,8 +29,8 @@ from sqlalchemy import Connection, select
 
 from raypipe.core import schema as ledger_schema
 from raypipe.core.artifact import Artifact, File, Json, Table
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import Conflict, DataError, StoreError
-from raypipe.core.schema import canonical
 from raypipe.core.step import Commit, Look, Made, Work
 from raypipe.data.became import Became, Record, digest, read, write
 from raypipe.data.fragment.conform import columns_digest, numbered

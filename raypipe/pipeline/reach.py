@@ -54,7 +54,8 @@ class Reached:
         """Its first rows, read from no more row groups than that takes."""
         import pyarrow as pa
 
-        from raypipe.data.table import TableSchema, fragments, read_batches
+        from raypipe.data.fragment.together import read_batches
+        from raypipe.data.table import TableSchema, fragments
 
         found, missing = [TableSchema.from_json(self.artifact.schema).arrow.empty_table()], num_rows
         for rows in read_batches(self.scene.store, fragments(self.scene.ledger, self.artifact)):
@@ -71,7 +72,7 @@ class Reached:
         """
         import sys
 
-        from raypipe.data.statistics.kept import profile_table
+        from raypipe.data.statistics.of_table import profile_table
 
         ray = sys.modules.get("ray")
         inline = ray is None or not ray.is_initialized()

@@ -11,8 +11,8 @@ from typing import Literal
 from raypipe.code.settled import settled
 from raypipe.core.artifact import Artifact
 from raypipe.core.cluster import Cluster
-from raypipe.core.collector import uncollected
 from raypipe.core.errors import ConfigError, LedgerError, Problem, RaypipeError
+from raypipe.core.interpreter import uncollected
 from raypipe.core.ledger import Run
 from raypipe.core.runs import now_utc
 from raypipe.pipeline.check import check

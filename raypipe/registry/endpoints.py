@@ -9,6 +9,7 @@ from sqlalchemy import Connection, update
 
 from raypipe.core import schema
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 from raypipe.core.runs import now_utc
 from raypipe.registry.rows import BY_RUN, insert_once, mine, mover, read
 from raypipe.registry.versions import require_version
@@ -76,4 +77,4 @@ def endpoints(ledger: Ledger) -> list[EndpointRow]:
 
 
 def _same(before: EndpointRow, version: int, settings: Json) -> bool:
-    return before.version == version and schema.canonical(before.settings) == schema.canonical(settings)
+    return before.version == version and canonical(before.settings) == canonical(settings)

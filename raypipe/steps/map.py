@@ -14,7 +14,7 @@ from raypipe.core.explain import WRITE, Part, Pass
 from raypipe.core.step import NO_IDENTITY, Columns, Function, Look, Made, Ref, Work
 
 if TYPE_CHECKING:
-    from raypipe.core.items import Item as Kept
+    from raypipe.core.item import Item as Kept
     from raypipe.data.item.chunk import Failure, Mapped
     from raypipe.data.item.item import Item, Items
 

@@ -138,7 +138,7 @@ class Split:
 
 
 def _pieces(work: Work, parts: list[Fragment], rule: Json) -> Iterator[pa.Table]:
-    from raypipe.data.table import read_batches
+    from raypipe.data.fragment.together import read_batches
     from raypipe.data.tally import counted
 
     for piece in read_batches(work.store, parts, list(counted(rule))):

@@ -86,7 +86,7 @@ class Transform:
 
     def observe(self, look: Look, table: Table) -> Json:
         """What the contract compares with, and the fit that may stay."""
-        from raypipe.data.contract.against import observed as compared
+        from raypipe.data.contract.references import observed as compared
         from raypipe.data.transform.refit import observed as fit
 
         against = compared(look, self.contract) if self.contract is not None else None
@@ -267,7 +267,8 @@ class Transform:
         return new
 
     def _kernel(self, work: Work, fitted: FittedChain, schema: TableSchema, where: Where | None) -> Apply:
-        from raypipe.data.contract.against import NOTHING, against
+        from raypipe.data.contract.against import NOTHING
+        from raypipe.data.contract.references import against
         from raypipe.data.transform.kernel import Apply
 
         others = NOTHING if self.contract is None else against(work, self.contract)

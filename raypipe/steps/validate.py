@@ -28,7 +28,7 @@ class Validate:
         """The content of the tables that the contract references or measures a distance from."""
         if not any(column.references or column.distance for column in self.contract.columns.values()):
             return {}
-        from raypipe.data.contract.against import observed
+        from raypipe.data.contract.references import observed
 
         return observed(look, self.contract)
 

@@ -23,6 +23,7 @@ from raypipe.core.errors import Conflict, DataError
 from raypipe.core.ledger import Ledger, Record, Run
 from raypipe.core.step import Work
 from raypipe.core.store import Store
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.lake import tags
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.current import current
@@ -30,7 +31,6 @@ from raypipe.data.lake.deletes import delete_where
 from raypipe.data.lake.expire import expire
 from raypipe.data.lake.gc import gc
 from raypipe.data.lake.put import Manners, put_rows
-from raypipe.data.table import read_fragments
 from raypipe.pipeline.redo import redone
 
 TABLE = "kept"

@@ -15,10 +15,11 @@ import pyarrow as pa
 from raypipe.core.artifact import Table
 from raypipe.core.ledger import Ledger
 from raypipe.core.store import Store
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.lake import snapshot as snapshots_
 from raypipe.data.lake import tags
 from raypipe.data.lake.current import current
-from raypipe.data.table import read, read_fragments, snapshots
+from raypipe.data.table import read, snapshots
 from tests.chaos import form
 from tests.chaos.table_writer import SCHEMA, TABLE, Writer, digest
 

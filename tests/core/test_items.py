@@ -2,7 +2,7 @@
 
 from raypipe.core import items
 from raypipe.core.artifact import File
-from raypipe.core.items import Item
+from raypipe.core.item import Item
 from raypipe.core.ledger import Ledger
 
 

@@ -10,7 +10,8 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.schema import CreateIndex, CreateTable
 
 from raypipe.core import schema
-from raypipe.core.schema import JsonText, canonical
+from raypipe.core.canonical import canonical
+from raypipe.core.schema import JsonText
 
 
 def test_every_table_but_the_version_stands_under_a_project_and_the_prefix():

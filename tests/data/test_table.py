@@ -12,20 +12,9 @@ from raypipe.core.errors import DataError, StoreError
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.fragment.fragment import write_fragment
+from raypipe.data.fragment.together import read_batches, read_fragments
 from raypipe.data.split import PARTS, rule
-from raypipe.data.table import (
-    TableSchema,
-    fragments,
-    latest,
-    made,
-    names,
-    read,
-    read_batches,
-    read_fragments,
-    restated,
-    snapshots,
-    to_dataset,
-)
+from raypipe.data.table import TableSchema, fragments, latest, made, names, read, restated, snapshots, to_dataset
 
 
 @pytest.fixture

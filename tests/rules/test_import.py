@@ -40,6 +40,28 @@ def test_every_module(tmp_path: Path):
     assert found == {"imported": {}, "threads": 1, "children": [], "handlers": [], "environment": []}
 
 
+KERNELS = (
+    "raypipe.data.function.whole",
+    "raypipe.data.function.batches",
+    "raypipe.data.rows",
+    "raypipe.data.transform.kernel",
+    "raypipe.data.ingest.intake",
+    "raypipe.data.item.chunk",
+    "raypipe.data.contract.examine",
+    "raypipe.data.statistics.kept",
+    "raypipe.data.shuffle.stages",
+    "raypipe.data.shared",
+    "raypipe.data.dataset",
+    "raypipe.train.run",
+)
+"""What tasks import."""
+
+
+def test_what_tasks_import_brings_in_no_database(tmp_path: Path):
+    """It would be half of what a worker imports for its first task. Only the driver knows the ledger."""
+    assert _import(tmp_path, *KERNELS, unwanted=("sqlalchemy", "psycopg", "hydra", "omegaconf", "rich"))["imported"] == {}
+
+
 def test_every_export_can_be_imported():
     import raypipe
 
@@ -47,11 +69,11 @@ def test_every_export_can_be_imported():
         assert getattr(raypipe, name) is not None
 
 
-def _import(folder: Path, *names: str) -> dict:
+def _import(folder: Path, *names: str, unwanted: tuple[str, ...] = ENGINES) -> dict:
     home = folder / "home"
     home.mkdir()
     environment = {**os.environ, "HOME": str(home), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-c", PROBE, ",".join(ENGINES), *names]
+    command = [sys.executable, "-c", PROBE, ",".join(unwanted), *names]
     done = subprocess.run(command, input=json.dumps(sorted(environment)), cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("\n") == 1, "something printed while it was imported"

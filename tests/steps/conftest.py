@@ -16,7 +16,8 @@ from raypipe.core.ledger import Ledger, Record
 from raypipe.core.step import Made, Work
 from raypipe.core.store import Store
 from raypipe.data.fragment.fragment import write_fragment
-from raypipe.data.table import TableSchema, fragments, made, read_fragments
+from raypipe.data.fragment.together import read_fragments
+from raypipe.data.table import TableSchema, fragments, made
 
 
 @dataclass

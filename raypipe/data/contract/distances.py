@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
-from raypipe.data.contract.against import snapshot_of
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.findings import finding
 from raypipe.data.contract.origin import OfTable, Origin
+from raypipe.data.contract.references import snapshot_of
 from raypipe.data.map import map_fragments
 
 if TYPE_CHECKING:

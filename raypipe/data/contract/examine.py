@@ -13,10 +13,10 @@ import pyarrow.compute as pc
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.data.contract.against import NOTHING, Against
-from raypipe.data.contract.breaches import Place, Reason, with_reasons
 from raypipe.data.contract.checks import broken, checks, plain
 from raypipe.data.contract.contract import Contract, Rule
 from raypipe.data.contract.findings import LONGEST_VALUE, NUM_EXAMPLES, allowance, finding, reason, shown
+from raypipe.data.contract.reasons import Place, Reason, with_reasons
 from raypipe.data.fragment.sieve import kept as sieved
 from raypipe.data.types import type_name
 

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from raypipe.core.artifact import Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Work
-from raypipe.data.contract.against import NOTHING, Against, against
-from raypipe.data.contract.breaches import Place
+from raypipe.data.contract.against import NOTHING, Against
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.distances import distances
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import finding, is_news, merge, passed, refusals, tolerated, words
 from raypipe.data.contract.origin import Numbered, OfTable, Origin
+from raypipe.data.contract.reasons import Place
+from raypipe.data.contract.references import against
 from raypipe.data.contract.refused import kept_to_look_at
 from raypipe.data.contract.unique import Known, repeated
 from raypipe.data.fragment.fragment import Fragment, write_fragment

@@ -13,11 +13,11 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import ConfigError, DataError
 from raypipe.core.step import Look, Work
-from raypipe.data.contract.against import against
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.findings import is_measured, passed
 from raypipe.data.contract.judgement import judgement, looked_at, of_table, sizes, utc_now
 from raypipe.data.contract.origin import OfSource, Origin
+from raypipe.data.contract.references import against
 from raypipe.data.fragment.fragment import read_fragment
 from raypipe.data.source.csv import Csv
 from raypipe.data.source.jsonl import JsonLines

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.compute
 
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError
-from raypipe.core.schema import canonical
 from raypipe.core.wording import first_line
 from raypipe.data.types import type_name, value_type
 

@@ -54,7 +54,7 @@ def _unlogged() -> Iterator[None]:
 
 
 def _given(work: Work, table: Given) -> Any:
-    from raypipe.data.table import read_fragments
+    from raypipe.data.fragment.together import read_fragments
 
     if table.form.kind != "dataset":
         return to_form(table.form, read_fragments(work.store, table.fragments, table.schema))

@@ -113,7 +113,7 @@ class _Feed:
     def of(self, title: str, table: Given) -> Any:
         if table.form.streamed:
             return self._pieces(title, table)
-        from raypipe.data.table import read_fragments
+        from raypipe.data.fragment.together import read_fragments
 
         rows = read_fragments(self.store, table.fragments, table.schema)
         return self._one(title, table.form, rows, keep=True)

@@ -12,12 +12,13 @@ import pyarrow as pa
 from raypipe.core.artifact import File, Json, Table
 from raypipe.core.errors import DataError
 from raypipe.core.step import Commit, Made, Work
-from raypipe.data.contract.against import NOTHING, Against, against
+from raypipe.data.contract.against import NOTHING, Against
 from raypipe.data.contract.breaches import breaches_commits, breaches_target
 from raypipe.data.contract.breaches import table_of as breaches_of
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.judgement import New as Judged
 from raypipe.data.contract.judgement import Stays, judged
+from raypipe.data.contract.references import against
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.ingest import progress, quarantine
 from raypipe.data.ingest.held import Held, held, refuse_gone

@@ -15,14 +15,14 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError
 from raypipe.data.contract.against import NOTHING, Against
-from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import NUM_REFUSED, examine
 from raypipe.data.contract.findings import merge
 from raypipe.data.contract.fit import fit
+from raypipe.data.contract.reasons import Place
 from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment
-from raypipe.data.ingest.quarantine import COLUMNS, rows_of
+from raypipe.data.ingest.bad import COLUMNS, rows_of
 from raypipe.data.lake.target import Target
 from raypipe.data.reconcile import reconciled
 from raypipe.data.rows import FRAGMENT_ROWS

@@ -11,8 +11,9 @@ from sqlalchemy import Connection, delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import Conflict
-from raypipe.core.schema import canonical, ingest_progress, ingested_files
+from raypipe.core.schema import ingest_progress, ingested_files
 from raypipe.core.step import Commit, Look
 from raypipe.data.source.files import SourceFile
 from raypipe.data.source.piece import NOTHING, Limit, New, Progress, Source

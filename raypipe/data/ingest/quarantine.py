@@ -4,26 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pyarrow as pa
-
 from raypipe.core.step import Commit, Work
 from raypipe.data.contract.breaches import silent
 from raypipe.data.fragment.fragment import Fragment, write_fragment
+from raypipe.data.ingest.bad import COLUMNS, rows_of
 from raypipe.data.source.piece import Bad
 from raypipe.data.table import TableSchema, latest, made
-
-COLUMNS = pa.schema([("position", pa.string()), ("reason", pa.string()), ("value", pa.binary())])
-"""`position`: the file, or `orders/3 offset 17`; `value`: a record's bytes, where it has some and is no file."""
 
 
 def table_of(table: str) -> str:
     """The name of the table that holds what was kept out of this one."""
     return f"{table}~quarantine"
-
-
-def rows_of(bad: Sequence[Bad]) -> pa.Table:
-    columns = [[b.position for b in bad], [b.reason for b in bad], [b.value for b in bad]]
-    return pa.Table.from_arrays([pa.array(c, f.type) for c, f in zip(columns, COLUMNS, strict=True)], schema=COLUMNS)
 
 
 def commits(work: Work, table: str, fragments: Sequence[Fragment], files: Sequence[Bad]) -> tuple[Sequence[Fragment], Sequence[Commit]]:

@@ -16,7 +16,7 @@ from raypipe.core import meter, output
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.form import Form
 from raypipe.core.frame import trace
-from raypipe.core.items import Item as Kept
+from raypipe.core.item import Item as Kept
 from raypipe.core.meter import Cost
 from raypipe.core.transient import is_transient
 from raypipe.data.function.callee import Callee, Code, to_form
@@ -120,7 +120,7 @@ class _Chunk:
     @cached_property
     def _called(self) -> _Called:
         """Code and tables are read once a chunk."""
-        from raypipe.data.table import read_fragments
+        from raypipe.data.fragment.together import read_fragments
 
         callee = self.mapped.code.load()
         given = []

@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import File
 from raypipe.core.errors import DataError
-from raypipe.core.items import Item as Kept
+from raypipe.core.item import Item as Kept
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.function.columns import agreed, as_agreed
 from raypipe.data.item.item import Item

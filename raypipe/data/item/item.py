@@ -14,8 +14,8 @@ from typing import Any
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError
-from raypipe.core.schema import canonical
 from raypipe.core.wording import first_line
 from raypipe.data.types import type_name
 

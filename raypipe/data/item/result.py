@@ -16,7 +16,7 @@ import pyarrow as pa
 from raypipe.core.artifact import File
 from raypipe.core.errors import DataError, StoreError
 from raypipe.core.form import Form, Kind
-from raypipe.core.items import Item as Kept
+from raypipe.core.item import Item as Kept
 from raypipe.core.wording import first_line
 from raypipe.data.function.callee import Origins, from_form
 from raypipe.data.function.columns import agreed, joined

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from raypipe.core import items as ledger_items
 from raypipe.core import meter, output
-from raypipe.core.items import Item as Kept
+from raypipe.core.item import Item as Kept
 from raypipe.core.placement import ENDED, TRIES, num_at_once, ray_options
 from raypipe.data.item.chunk import Done, Failure, Mapped
 from raypipe.data.item.item import Item

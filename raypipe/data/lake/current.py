@@ -9,9 +9,9 @@ from typing import Any
 
 from raypipe.core import records
 from raypipe.core.artifact import Json, Table
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError, nearest
 from raypipe.core.ledger import Ledger
-from raypipe.core.schema import canonical
 from raypipe.core.step import Made, Work
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.lake import snapshot as snapshots

@@ -12,8 +12,8 @@ import pyarrow as pa
 from sqlalchemy import Connection, bindparam, delete, desc, func, insert, select, update
 
 from raypipe.core.artifact import Json
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError
-from raypipe.core.schema import canonical
 from raypipe.core.statement import Statement
 from raypipe.data.fragment.fragment import Fragment
 from raypipe.data.fragment.positions import Deletes

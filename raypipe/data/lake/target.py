@@ -11,7 +11,6 @@ import pyarrow as pa
 from raypipe.core.errors import Conflict, DataError
 from raypipe.data.fragment.conform import as_type, bare, bare_schema, by_name, filled, numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment
-from raypipe.data.lake import layouts, schemas
 from raypipe.data.lake.evolve import Evolution, NewColumns, for_append, layout_problems, widens
 from raypipe.data.lake.partition import MAX_PARTITIONS, Layout, folder, ordered, parts, problems
 
@@ -100,6 +99,8 @@ def target(
     if before is None or ledger is None:
         made = Target(numbered(rows), layout or Layout(), new_columns=allowed)
     else:
+        from raypipe.data.lake import layouts, schemas  # here, for tasks import this module, and no database
+
         with ledger.reading() as connection:
             now, there = schemas.of(connection, before), layouts.of(connection, before)
         evolution = _allowed(before.name, now, rows, allowed)

@@ -10,13 +10,14 @@ import pyarrow as pa
 from raypipe.core.artifact import Table
 from raypipe.core.step import Made, Work
 from raypipe.data.fragment.fragment import Fragment
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.lake.current import Current, change_made, current, operation
 from raypipe.data.lake.keys import Keys, keys_of, refuse_bad_keys
 from raypipe.data.lake.snapshot import Snapshot
 from raypipe.data.lake.strike import Struck, strike
 from raypipe.data.lake.target import Target
 from raypipe.data.reconcile import reconciled
-from raypipe.data.table import TableSchema, change_of, changed, latest, read_fragments
+from raypipe.data.table import TableSchema, change_of, changed, latest
 
 
 def append(work: Work, name: str, schema: TableSchema, new: Sequence[Fragment], to: Target | None = None) -> Made[Table]:

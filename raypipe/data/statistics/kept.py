@@ -8,19 +8,16 @@ from typing import TYPE_CHECKING
 
 import pyarrow as pa
 
-from raypipe.core.artifact import Table
-from raypipe.core.errors import DataError, StoreError, nearest
+from raypipe.core.errors import DataError, StoreError
 from raypipe.data.fragment.conform import columns_digest, field_id, numbered, stacked
 from raypipe.data.fragment.fragment import Fragment, read_fragment, read_row_groups
 from raypipe.data.map import map_fragments
 from raypipe.data.statistics.column import ColumnProfile
 from raypipe.data.statistics.encoded import Kept, from_bytes, to_bytes
 from raypipe.data.statistics.profile import Profile, merge
-from raypipe.data.table import TableSchema, fragments
 from raypipe.data.types import type_name
 
 if TYPE_CHECKING:
-    from raypipe.core.ledger import Ledger
     from raypipe.core.store import Store
 
 SUFFIX = ".profile"
@@ -64,19 +61,6 @@ def profile_of(
     for number, made in zip(missing, map_fragments(kernel, [parts[n] for n in missing], inline=inline), strict=True):
         profiles[number] = made
     return merge([found for found in profiles if found is not None])
-
-
-def profile_table(
-    ledger: Ledger, store: Store, table: Table, *, inline: bool, columns: Sequence[str] | None = None, report: Report | None = None
-) -> Profile:
-    """The same of one snapshot of a table, which may have no file. DataError with the nearest name for a column that is not there."""
-    schema = TableSchema.from_json(table.schema).arrow
-    if missing := [name for name in columns or () if name not in schema.names]:
-        raise DataError(f"table {table.name}: has no column {missing[0]!r}.{nearest(missing[0], schema.names)}")
-    parts = fragments(ledger, table)
-    if not parts:
-        return Profile.of(schema.empty_table(), columns)
-    return profile_of(store, parts, inline=inline, columns=columns or schema.names, report=report)
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,10 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.data.contract.against import NOTHING, Against
-from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Contract
 from raypipe.data.contract.examine import NUM_REFUSED, Examined, examine
 from raypipe.data.contract.findings import merge
+from raypipe.data.contract.reasons import Place
 from raypipe.data.fragment.conform import numbered
 from raypipe.data.fragment.fragment import Fragment, write_fragment, write_pieces
 from raypipe.data.fragment.spans import Span, read_spans

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from raypipe.core.artifact import Artifact, File, Json, Table
+from raypipe.core.canonical import canonical
 from raypipe.core.errors import DataError, StoreError
-from raypipe.core.schema import canonical
 from raypipe.core.step import Look, Work
 from raypipe.core.store import Store
 from raypipe.data.fragment.fragment import Fragment

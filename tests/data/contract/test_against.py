@@ -5,11 +5,11 @@ import pyarrow as pa
 import pytest
 
 from raypipe.data.contract.against import Against, Values
-from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import words
 from raypipe.data.contract.hashed import keys
+from raypipe.data.contract.reasons import Place
 
 
 def look(contract, rows, others):

@@ -9,10 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from raypipe.core.errors import DataError
-from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract, Freshness, Rule
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge, refusals, tolerated, words
+from raypipe.data.contract.reasons import Place
 
 
 def look(contract, rows):

@@ -4,10 +4,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from raypipe.data.contract.breaches import Place
 from raypipe.data.contract.contract import Column, Contract
 from raypipe.data.contract.examine import examine
 from raypipe.data.contract.findings import merge, refusals, tolerated, words
+from raypipe.data.contract.reasons import Place
 
 
 def found(column, values, type=None, file="a.csv", first=1):

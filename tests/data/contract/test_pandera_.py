@@ -8,9 +8,9 @@ pandera = pytest.importorskip("pandera.pandas")
 pd = pytest.importorskip("pandas")
 
 from raypipe.core.errors import ConfigError  # noqa: E402
-from raypipe.data.contract.breaches import Place  # noqa: E402
 from raypipe.data.contract.contract import Contract  # noqa: E402
 from raypipe.data.contract.examine import examine  # noqa: E402
+from raypipe.data.contract.reasons import Place  # noqa: E402
 
 Check = pandera.Check
 FRAME = pd.DataFrame({"n": [1, 5, 9, 12], "s": ["ab", "abc", "x1", ""], "f": [0.0, 0.5, float("nan"), 2.0]})

@@ -11,9 +11,10 @@ from raypipe.core.errors import DataError
 from raypipe.core.ledger import Record
 from raypipe.core.step import Work
 from raypipe.data.contract.contract import Column, Contract
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.ingest.ingest import ingest
 from raypipe.data.source.parquet import Parquet
-from raypipe.data.table import fragments, latest, read_fragments, snapshots
+from raypipe.data.table import fragments, latest, snapshots
 
 CONTRACT = Contract(
     {

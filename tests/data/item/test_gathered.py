@@ -10,11 +10,11 @@ import pytest
 from raypipe.core.ledger import Ledger
 from raypipe.core.step import Work
 from raypipe.core.store import Store
+from raypipe.data.fragment.together import read_fragments
 from raypipe.data.item import gathered as gathering
 from raypipe.data.item.gathered import gathered
 from raypipe.data.item.item import Items
 from raypipe.data.item.result import Sheet
-from raypipe.data.table import read_fragments
 
 
 def test_large_items_are_parted_and_the_fragments_are_the_same_however_they_were_cached(

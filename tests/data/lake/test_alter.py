@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 
 from raypipe.core.errors import Conflict, DataError
+from raypipe.data.fragment.together import read_batches
 from raypipe.data.lake.alter import alter
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
@@ -17,7 +18,7 @@ from raypipe.data.lake.partition import layout
 from raypipe.data.lake.restore import restore
 from raypipe.data.lake.target import target
 from raypipe.data.lake.upsert import append, upsert
-from raypipe.data.table import TableSchema, fragments, latest, read_batches
+from raypipe.data.table import TableSchema, fragments, latest
 
 ROWS = pa.table(
     {"n": pa.array([1, 2, None], pa.int8()), "s": ["a", None, "c"], "l": [[1], None, [2, 3]], "d": pa.array([1.5, None, 2.0], pa.float32())}

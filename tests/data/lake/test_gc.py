@@ -16,7 +16,7 @@ from raypipe.data.lake.gc import gc
 from raypipe.data.lake.restore import restore
 from raypipe.data.lake.upsert import append, upsert
 from raypipe.data.rows import write_rows
-from raypipe.data.statistics.kept import profile_table
+from raypipe.data.statistics.of_table import profile_table
 from raypipe.data.table import TableSchema
 
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select, update
 
 from raypipe.core import items, schema
-from raypipe.core.items import Item
+from raypipe.core.item import Item
 from raypipe.core.ledger import Run
 from raypipe.data.lake.gc import gc
 

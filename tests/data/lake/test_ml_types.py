@@ -12,6 +12,7 @@ import pytest
 
 from raypipe.core.errors import DataError
 from raypipe.data.fragment.fragment import read_fragment
+from raypipe.data.fragment.together import read_batches
 from raypipe.data.lake.alter import alter
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.deletes import delete_where
@@ -19,7 +20,7 @@ from raypipe.data.lake.evolve import Alter
 from raypipe.data.lake.partition import layout, problems
 from raypipe.data.lake.target import target
 from raypipe.data.lake.upsert import append, upsert
-from raypipe.data.table import TableSchema, fragments, latest, read, read_batches
+from raypipe.data.table import TableSchema, fragments, latest, read
 
 pc: Any = pyarrow.compute
 D = decimal.Decimal

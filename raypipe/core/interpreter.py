@@ -1,10 +1,13 @@
-"""Python's collector of cycles, kept from going again and again through what is made to stay."""
+"""What Python does beside the program: its collector of cycles, and the taking down of the interpreter."""
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import gc
+import os
 import sys
+import threading
 from collections.abc import Iterator
 
 
@@ -35,3 +38,18 @@ def leave() -> None:
     unchanged run."""
     if not any(engine in sys.modules for engine in ENGINES):
         gc.freeze()
+
+
+def end(code: int) -> int:
+    """The program's exit code; where Ray was at work the program ends here, once all that asked to hear of its end has.
+
+    Taking the interpreter down below Ray's threads took half a second of each run, and nothing of what it frees is needed.
+    """
+    if "ray" not in sys.modules:
+        return code
+    threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself does first: no public name has it
+    atexit._run_exitfuncs()
+    with contextlib.suppress(BrokenPipeError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
