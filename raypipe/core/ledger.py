@@ -199,6 +199,12 @@ class Ledger:
             return found, None if found else records.nearest(connection, self.project, pipeline, step)
 
     @again
+    def identities(self, pipeline: str, step: str, limit: int) -> list[Json]:
+        """The identity documents of the step's newest live artifacts."""
+        with self.reading() as connection:
+            return records.identities(connection, self.project, pipeline, step, limit)
+
+    @again
     def identity(self, id: str) -> Json:
         """The document whose canonical sha256 is the artifact's fingerprint."""
         with self.reading() as connection:

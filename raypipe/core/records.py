@@ -118,6 +118,12 @@ def nearest(connection: Connection, project: str, pipeline: str, step: str) -> t
     return (_artifact(row), row.identity) if row is not None else None
 
 
+def identities(connection: Connection, project: str, pipeline: str, step: str, limit: int) -> list[Json]:
+    """Of the step's newest live artifacts."""
+    query = select(table.c.identity).where(*_live(project), table.c.pipeline == pipeline, table.c.step == step)
+    return list(connection.execute(query.order_by(table.c.number.desc()).limit(limit)).scalars())
+
+
 def identity_of(connection: Connection, project: str, artifact_id: str) -> Json:
     return connection.execute(select(table.c.identity).where(table.c.project == project, table.c.id == artifact_id)).scalar_one_or_none()
 

@@ -30,6 +30,9 @@ from raypipe.pipeline.node import Node, Pipeline
 Nearest = tuple[Artifact, Json]
 """An artifact with its identity document."""
 
+NUM_EARLIER = 100
+"""So many of a step's artifacts are looked at for one that was made as it is asked for now, where its inputs are not there yet."""
+
 State = Literal["HIT", "RUN", "RESUME", "MAYBE", "SKIP", "BLOCKED", "FAILED"]
 """FAILED only in a run: a step whose failure stops nothing but what reads it."""
 
@@ -212,9 +215,22 @@ class _Prospect:
             return PlannedStep(self.name, "RUN", again)
         nearest = self._nearest()
         reason = self._cause(nearest, without(nearest[1], self.execution.ignored) if nearest else None, own)
-        if reason:
-            return PlannedStep(self.name, "RUN", reason)
-        return PlannedStep(self.name, "MAYBE", f"a HIT if {_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out the same")
+        come = f"{_names(unmade)} {'comes' if len(unmade) == 1 else 'come'} out"
+        if not reason:
+            return PlannedStep(self.name, "MAYBE", f"a HIT if {come} the same")
+        if self._was_made(own):
+            return PlannedStep(self.name, "MAYBE", f"a HIT if {come} as when it was last made so ({reason})")
+        return PlannedStep(self.name, "RUN", reason)
+
+    def _was_made(self, own: dict[str, Json]) -> bool:
+        """Whether one of its artifacts was made by all that shapes it but its inputs: a setting that was changed, and changed back."""
+        if "uncached" in own:
+            return False
+        for earlier in self.scene.ledger.identities(self.pipeline.name, self.name, NUM_EARLIER):
+            document = without(earlier, self.execution.ignored)
+            if {key: document.get(key) for key in own} == own:
+                return True
+        return False
 
     def _with_inputs(self, own: dict[str, Json], inputs: dict[str, Any]) -> PlannedStep:
         look, search, node = self.scene.look(self.pipeline.name, self.name), self.scene.search, self.node

@@ -79,3 +79,19 @@ def test_a_step_that_another_run_is_making_is_blocked(churn: Path):
     assert state == "BLOCKED"
     assert "another-run" in why
     scene.ledger.release(lease)
+
+
+def test_a_setting_that_is_changed_back_may_be_a_hit_while_an_input_is_not_there_yet(project, states):
+    """`First.also` shapes its identity and not what it makes."""
+    m = project.module
+    assert project.run({"a": m.First(value=1), "b": m.Then(before="a", value=1)}).state == "done"
+    assert project.run({"a": m.First(value=1), "b": m.Then(before="a", value=2)}).state == "done"
+    back = {"a": m.First(value=1, also=1), "b": m.Then(before="a", value=1)}
+    found = {s.name: (s.state, s.why) for s in plan(project.pipeline(back), project.scene).steps}
+    assert found == {
+        "a": ("RUN", "also default -> 1"),
+        "b": ("MAYBE", "a HIT if 'a' comes out as when it was last made so (value 2.0 -> 1.0)"),
+    }
+    never = {**back, "b": m.Then(before="a", value=3)}
+    assert plan(project.pipeline(never), project.scene).steps[1].state == "RUN"
+    assert states(project.run(back)) == {"a": "RUN", "b": "HIT"}
