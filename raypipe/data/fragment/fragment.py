@@ -192,6 +192,13 @@ def read_fragment(store: Store, fragment: Fragment, columns: Sequence[str] | Non
         return without(read_groups(file, wanted), deleted)
 
 
+def read_coded(store: Store, fragment: Fragment, columns: Sequence[str] | None = None) -> tuple[pa.Table, pa.Schema]:
+    """The same rows, text of few values as dictionaries where the file has it so; and the columns as they are otherwise."""
+    deleted = read_positions(store, fragment.deletes)
+    with opened(store, fragment, columns, None) as (file, wanted):
+        return without(read_groups(file, wanted), deleted), _wanted(fragment, written_schema(file.metadata), columns).schema
+
+
 def read_row_groups(
     store: Store, fragment: Fragment, columns: Sequence[str] | None = None, where: Predicate | None = None
 ) -> Iterator[pa.Table]:
@@ -312,18 +319,18 @@ def _row_group_rows(table: pa.Table) -> int:
 
 @contextmanager
 def opened(
-    store: Store, fragment: Fragment, columns: Sequence[str] | None, coded: Collection[str] = ()
+    store: Store, fragment: Fragment, columns: Sequence[str] | None, coded: Collection[str] | None = ()
 ) -> Iterator[tuple[pq.ParquetFile, Wanted]]:
     """The file and which of its columns are asked for; what goes wrong while it is open names the file.
 
-    `coded`: columns of text that come as dictionaries, where the file has them so.
+    `coded`: columns of text (None: any) that come as dictionaries, where the file has them so.
     """
     try:
         filesystem, path = store.filesystem(fragment.path)
         with filesystem.open_input_file(path) as source:
             footer = _verified_footer(source, fragment)
             wanted = _wanted(fragment, written_schema(footer), columns)
-            some = {name: found for name, found in wanted.names.items() if name in coded and _is_coded(footer, found)}
+            some = {name: found for name, found in wanted.names.items() if (coded is None or name in coded) and _is_coded(footer, found)}
             with pq.ParquetFile(source, metadata=footer, page_checksum_verification=True, read_dictionary=list(some.values())) as file:
                 yield file, wanted.with_codes(some)
     except FileNotFoundError as error:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from raypipe.data.statistics.hashes import CHUNK
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -21,8 +23,6 @@ CONFIDENCE = 0.99
 RELATIVE_ERROR = 2.576 * STANDARD_ERROR
 """2.1 %: within it in 99 of 100 columns, the estimate being close to normally distributed."""
 _REST_BITS = 64 - PRECISION
-_SMALL = 12
-"""So many small hashes a register on average: one in ten columns has a register without one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,23 +76,12 @@ def registers_of(hashes: np.ndarray) -> np.ndarray:
 
     untouched = np.uint64(1 << _REST_BITS)
     least = np.full(NUM_REGISTERS, untouched, np.uint64)
-    if len(hashes) > 2 * _SMALL * NUM_REGISTERS:
-        # Of many, the small ones are enough, as a register without one among them is rare: 3 ns a value instead of 6.
-        small = (hashes << np.uint64(PRECISION)) < np.uint64((1 << 64) // len(hashes) * _SMALL * NUM_REGISTERS)
-        _lower(least, hashes[small])
-        if (least == untouched).any():
-            _lower(least, hashes[(least == untouched)[(hashes >> np.uint64(_REST_BITS)).astype(np.int64)]])
-    else:
-        _lower(least, hashes)
+    for start in range(0, len(hashes), CHUNK):  # in the processor's cache 2 ns a value, and 9 of all at once
+        some = hashes[start : start + CHUNK]
+        np.minimum.at(least, (some >> np.uint64(_REST_BITS)).view(np.int64), some & np.uint64((1 << _REST_BITS) - 1))
     # The exponent of a float64 tells the highest bit: exact, as 50 bits fit in its 53.
     _, bits = np.frexp(least.astype(np.float64))
     return np.where(least == untouched, 0, _REST_BITS + 1 - bits).astype(np.uint8)
-
-
-def _lower(least: np.ndarray, hashes: np.ndarray) -> None:
-    import numpy as np
-
-    np.minimum.at(least, (hashes >> np.uint64(_REST_BITS)).astype(np.int64), hashes & np.uint64((1 << _REST_BITS) - 1))
 
 
 def estimate(registers: np.ndarray) -> float:

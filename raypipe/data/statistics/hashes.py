@@ -32,25 +32,30 @@ def number_hashes(values: np.ndarray) -> np.ndarray:
         doubles = np.add(values, 0.0, dtype=np.float64)  # -0.0 + 0.0 is 0.0
         if (nans := np.isnan(doubles)).any():
             doubles[nans] = np.nan
-        return mixed(doubles.view(np.uint64))
-    return mixed(values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64))
+        return _mix(doubles.view(np.uint64))
+    return _mix(values.astype(np.uint64) if values.dtype.kind == "u" else values.astype(np.int64).view(np.uint64))
 
 
 def mixed(values: np.ndarray) -> np.ndarray:
     """splitmix64's finaliser of (x + golden ratio), uint64 [values]."""
+    return _mix(values.copy())
+
+
+def _mix(values: np.ndarray) -> np.ndarray:
+    """In place: memory that is new costs as much as the mixing."""
     import numpy as np
 
-    made, shifted = np.empty_like(values), np.empty(min(CHUNK, len(values)), np.uint64)
+    shifted = np.empty(min(CHUNK, len(values)), np.uint64)
     for start in range(0, len(values), CHUNK):
-        x = made[start : start + CHUNK]
-        np.add(values[start : start + CHUNK], np.uint64(_GOLDEN), out=x)
+        x = values[start : start + CHUNK]
+        x += np.uint64(_GOLDEN)
         y = shifted[: len(x)]
         for shift, factor in ((30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)):
             np.right_shift(x, np.uint64(shift), out=y)
             np.bitwise_xor(x, y, out=x)
             if factor != 1:
                 np.multiply(x, np.uint64(factor), out=x)
-    return made
+    return values
 
 
 def bytes_hashes(values: pa.Array) -> np.ndarray:

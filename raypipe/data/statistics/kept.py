@@ -10,7 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, StoreError
 from raypipe.data.fragment.conform import columns_digest, field_id, numbered, stacked
-from raypipe.data.fragment.fragment import Fragment, read_fragment, read_row_groups
+from raypipe.data.fragment.fragment import Fragment, read_coded, read_row_groups
 from raypipe.data.map import map_fragments
 from raypipe.data.statistics.column import ColumnProfile
 from raypipe.data.statistics.encoded import Kept, from_bytes, to_bytes
@@ -84,7 +84,8 @@ class _Measuring:
 
 def _measured(store: Store, fragment: Fragment, columns: Sequence[str] | None) -> Profile:
     if fragment.num_rows <= 2 * ROWS_AT_ONCE:
-        return Profile.of(read_fragment(store, fragment, columns))
+        rows, schema = read_coded(store, fragment, columns)
+        return Profile.of(rows, schema=schema)
     found, waiting = [], []
     for rows in read_row_groups(store, fragment, columns):
         waiting.append(rows)

@@ -27,10 +27,11 @@ they prove different after all, Arrow takes 150."""
 INT64_DIGITS = 18
 
 
-def measured(name: str, column: pa.ChunkedArray | pa.Array) -> ColumnProfile:
-    """Every value of it is looked at; what is kept has a bounded size, 60 kB at most before it is compressed."""
+def measured(name: str, column: pa.ChunkedArray | pa.Array, type_: pa.DataType | None = None) -> ColumnProfile:
+    """Every value of it is looked at; what is kept has a bounded size, 60 kB at most before it is compressed. `type_`: what it is, where
+    text comes as a dictionary."""
     array: Any = _plain(column)
-    about = {"name": name, "type": type_name(column.type), "num_rows": len(array), "num_nulls": array.null_count}
+    about = {"name": name, "type": type_name(type_ or column.type), "num_rows": len(array), "num_nulls": array.null_count}
     kind = kind_of(array.type)
     if kind == "struct":
         inside = zip(array.type, array.flatten(), strict=True)
@@ -125,7 +126,7 @@ def _decimal(array: pa.Array, type_: Any) -> dict[str, Any]:
     if pa.types.is_decimal128(type_) and type_.precision <= INT64_DIGITS:
         # Little-endian, 16 bytes: so few digits fit in the first eight.
         words = np.frombuffer(array.buffers()[1] or b"", np.int64)[2 * array.offset : 2 * (array.offset + len(array)) : 2]
-        found = grouped(words)
+        found = grouped(np.ascontiguousarray(words))
         return {"numbers": Numbers.of(found), **_values_of(found, number_hashes), "scale": type_.scale}
     numbers = Numbers.of(grouped(_as_numpy(array.cast(pa.float64()))))
     texts = _textual(array.cast(pa.large_string()))

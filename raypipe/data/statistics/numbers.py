@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from raypipe.data.ascending import ascending, starts_of
 from raypipe.data.statistics.moments import Moments
 from raypipe.data.statistics.ranks import Ranks
 
@@ -116,16 +117,16 @@ def grouped(values: np.ndarray, weights: np.ndarray | None = None) -> Grouped:
         return found
     if weights is not None:
         return _weighted(values, weights)
-    ordered = np.sort(values)
+    ordered = ascending(values)
     if ordered.dtype.kind == "f":
         ordered += 0.0  # -0.0 becomes 0.0
     num_nans = len(ordered) - int(np.searchsorted(ordered, np.nan)) if values.dtype.kind == "f" else 0
     ordered = ordered[: len(ordered) - num_nans]
     if not len(ordered):
         return Grouped(ordered, np.zeros(0, np.int64), num_nans)
-    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
-    if len(starts) == len(ordered):
-        return Grouped(ordered, np.ones(len(ordered), np.int64), num_nans)
+    if (ordered[1:] != ordered[:-1]).all():
+        return Grouped(ordered, np.broadcast_to(np.ones(1, np.int64), len(ordered)), num_nans)
+    starts = starts_of(ordered)
     return Grouped(ordered[starts], np.diff(starts, append=len(ordered)), num_nans)
 
 

@@ -25,10 +25,12 @@ class Profile:
     """Of which rows, for a person: `table`, `snapshot`, `files`, `bytes`, `made_at`; merging leaves it behind."""
 
     @classmethod
-    def of(cls, table: pa.Table, columns: Sequence[str] | None = None) -> Profile:
-        """Of rows in memory, by one thread: about 25 ns a number and 60 ns a text on a current server core."""
+    def of(cls, table: pa.Table, columns: Sequence[str] | None = None, schema: pa.Schema | None = None) -> Profile:
+        """Of rows in memory, by one thread: about 30 ns a number and 60 ns a text on a current server core. `schema`: what the columns are,
+        where text comes as dictionaries."""
         names = table.column_names if columns is None else columns
-        return cls(table.num_rows, {name: measured(name, table.column(name)) for name in names})
+        types = schema or table.schema
+        return cls(table.num_rows, {name: measured(name, table.column(name), types.field(name).type) for name in names})
 
     def __getitem__(self, name: str) -> ColumnProfile:
         if name not in self.columns:

@@ -86,6 +86,8 @@ def most_frequent(counts: np.ndarray, num_kept: int = NUM_KEPT) -> tuple[np.ndar
 
     if len(counts) <= num_kept:
         return np.arange(len(counts)), 0
+    if counts.max() == 1:
+        return np.zeros(0, np.int64), 1
     often = np.flatnonzero(counts > 1)
     if len(often) <= num_kept:
         return often, 1

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from raypipe.data.fragment.conform import numbered
-from raypipe.data.fragment.fragment import Fragment, read_fragment, write_fragment
+from raypipe.data.fragment.fragment import Fragment, read_coded, write_fragment
 from raypipe.data.statistics import kept
 from raypipe.data.statistics.describe import describe
 from raypipe.data.statistics.encoded import Kept, from_bytes, to_bytes
@@ -30,11 +30,11 @@ def reads(monkeypatch) -> list[str]:
     """The data files that were read, with the columns."""
     found = []
 
-    def counted(store, fragment, columns=None, where=None):
+    def counted(store, fragment, columns=None):
         found.append(fragment.path if columns is None else f"{fragment.path} {','.join(columns)}")
-        return read_fragment(store, fragment, columns, where)
+        return read_coded(store, fragment, columns)
 
-    monkeypatch.setattr(kept, "read_fragment", counted)
+    monkeypatch.setattr(kept, "read_coded", counted)
     return found
 
 
@@ -142,3 +142,12 @@ def test_on_a_cluster_it_is_the_same(store, fragments):
     for fragment in fragments:
         store.remove(profile_path(fragment.path))
     assert to_bytes(Kept(by_ray)) == to_bytes(Kept(profile_of(store, fragments, inline=True)))
+
+
+def test_text_of_few_values_is_counted_by_its_codes_and_stays_text(store):
+    table = pa.table({"plan": [["free", "pro", None][i % 3] for i in range(30_000)], "name": [f"n{i}" for i in range(30_000)]})
+    fragment = write_fragment(store, "p/s/000001-abc/part-0.parquet", table)
+    coded, schema = read_coded(store, fragment)
+    assert [str(column.type) for column in coded.columns] == ["dictionary<values=string, indices=int32, ordered=0>", "string"]
+    assert [str(column.type) for column in schema] == ["string", "string"]
+    assert to_bytes(Kept(profile_of(store, [fragment], inline=True))) == to_bytes(Kept(Profile.of(table)))
