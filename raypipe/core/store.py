@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
+from raypipe.core import object_store
 from raypipe.core.artifact import File
 from raypipe.core.errors import StoreError
 
@@ -24,7 +25,7 @@ CHUNK_BYTES = 1 << 20
 class Writer:
     """A file of the store while it is written; its digest is computed on the way."""
 
-    def __init__(self, path: str, target: _Part | _Upload):
+    def __init__(self, path: str, target: _Part | object_store.Upload):
         self._path, self._target = path, target
         self._sha256 = hashlib.sha256()
         self._size = 0
@@ -88,7 +89,7 @@ class Store:
     def filesystem(self, path: str) -> tuple[FileSystem, str]:
         """Arrow's file system and the path in it: a URI would take a `%3D` in a name for an escape."""
         if is_remote(self.root):
-            return _remote(self, path)
+            return object_store.filesystem(self.root, _relative(path))
         from pyarrow.fs import LocalFileSystem
 
         return LocalFileSystem(), self.locate(path)
@@ -103,7 +104,7 @@ class Store:
     def create(self, path: str) -> Iterator[Writer]:
         """Writes a file piece by piece. It appears under its name when it is complete and synced; after an exception it does not."""
         with _store_errors(path, "written"):
-            target = _Upload(self, path) if is_remote(self.root) else _Part(self.locate(path))
+            target = object_store.Upload(self.root, _relative(path)) if is_remote(self.root) else _Part(self.locate(path))
         writer = Writer(_relative(path), target)
         try:
             yield writer
@@ -132,7 +133,7 @@ class Store:
         """The bytes; where a File is given, StoreError if they are not those that were recorded."""
         path = file if isinstance(file, str) else file.path
         with _store_errors(path, "read"):
-            data = _read_remote(self, path) if is_remote(self.root) else _read_local(self.locate(path))
+            data = object_store.read(self.root, _relative(path)) if is_remote(self.root) else _read_local(self.locate(path))
         if isinstance(file, File) and (found := hashlib.sha256(data).hexdigest()) != file.sha256:
             raise StoreError(
                 f"{path}: the bytes in the store are not what was recorded ({len(data)} bytes with sha256 {found[:12]}, "
@@ -155,8 +156,8 @@ class Store:
     def holds(self, file: File) -> bool:
         """Whether it is there with that size. The bytes are verified when they are read."""
         if is_remote(self.root):
-            info = _info_remote(self, file.path)
-            return bool(info.is_file and info.size == file.size)
+            with _store_errors(file.path, "looked up"):
+                return object_store.size(self.root, _relative(file.path)) == file.size
         with contextlib.suppress(OSError):
             full = self.locate(file.path)
             return os.path.isfile(full) and os.path.getsize(full) == file.size
@@ -170,7 +171,9 @@ class Store:
     def files(self) -> Iterator[tuple[str, int, float]]:
         """Every file: its path, its bytes, and when it was written (seconds since 1970)."""
         if is_remote(self.root):
-            yield from _files_remote(self)
+            with _store_errors("store", "listed"):
+                found = object_store.files(self.root)
+            yield from found
             return
         for folder, _, names in os.walk(self.root):
             for name in names:
@@ -182,9 +185,7 @@ class Store:
         """Deletes a file, and the folders that are empty then. Nothing happens where it is not there. For `gc` alone."""
         with _store_errors(path, "deleted"):
             if is_remote(self.root):
-                system, full = _remote(self, path)
-                if system.get_file_info(full).is_file:
-                    system.delete_file(full)
+                object_store.remove(self.root, _relative(path))
                 return
             full = self.locate(path)
             with contextlib.suppress(FileNotFoundError):
@@ -278,53 +279,8 @@ def _read_local(full: str) -> bytes:
 def _checked_uri(root: str) -> str:
     if "@" in root.split("://", 1)[1].split("/", 1)[0]:
         raise StoreError("store: a URI with a user or a key in it would end up in logs; put credentials in the environment instead")
-    store = Store(root.rstrip("/"))
     try:
-        _remote(store)
+        object_store.filesystem(root.rstrip("/"))
     except (ValueError, OSError) as error:
         raise StoreError(f"store {root}: {error}") from None
-    return store.root
-
-
-def _remote(store: Store, path: str = "") -> tuple[FileSystem, str]:
-    from pyarrow.fs import FileSystem
-
-    system, base = FileSystem.from_uri(store.root)
-    return system, f"{base.rstrip('/')}/{_relative(path)}" if path else base
-
-
-class _Upload:
-    """An object store shows a file when it is complete: closing it is what publishes it."""
-
-    def __init__(self, store: Store, path: str):
-        self._system, self._full = _remote(store, path)
-        self._system.create_dir(self._full.rsplit("/", 1)[0], recursive=True)
-        self.stream = self._system.open_output_stream(self._full)
-
-    def keep(self) -> None:
-        self.stream.close()
-
-    def drop(self) -> None:
-        with contextlib.suppress(OSError):
-            self.stream.close()
-            self._system.delete_file(self._full)
-
-
-def _read_remote(store: Store, path: str) -> bytes:
-    system, full = _remote(store, path)
-    with system.open_input_stream(full) as stream:
-        return stream.read()
-
-
-def _info_remote(store: Store, path: str) -> Any:
-    system, full = _remote(store, path)
-    return system.get_file_info(full)
-
-
-def _files_remote(store: Store) -> Iterator[tuple[str, int, float]]:
-    from pyarrow.fs import FileSelector
-
-    system, base = _remote(store)
-    for info in system.get_file_info(FileSelector(base, recursive=True, allow_not_found=True)):
-        if info.is_file:
-            yield info.path.removeprefix(base.rstrip("/") + "/"), info.size or 0, info.mtime.timestamp() if info.mtime else 0.0
+    return root.rstrip("/")
