@@ -197,23 +197,36 @@ def s3_server() -> Iterator[str]:
 
 
 @pytest.fixture
-def s3(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[str, bytes], str]:
-    """Puts bytes under a name into an empty bucket, and says their URL. The environment leads to the server."""
-    from pyarrow.fs import S3FileSystem
+def bucket(s3_server: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The URL of an empty bucket. The environment leads to the server."""
+    from pyarrow.fs import FileSystem
 
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "canary-of-a-key")
     monkeypatch.setenv("AWS_ENDPOINT_URL", s3_server)
-    system = S3FileSystem(endpoint_override=s3_server.removeprefix("http://"), scheme="http", allow_bucket_creation=True)
-    bucket = f"bucket-{uuid.uuid4().hex[:8]}"
-    system.create_dir(bucket)
+    name = f"bucket-{uuid.uuid4().hex[:8]}"
+    FileSystem.from_uri(f"s3://{name}?allow_bucket_creation=true")[0].create_dir(name)
+    return f"s3://{name}"
+
+
+@pytest.fixture
+def s3(bucket: str) -> Callable[[str, bytes], str]:
+    """Puts bytes under a name into that bucket, and says their URL."""
+    from pyarrow.fs import FileSystem
 
     def put(name: str, data: bytes) -> str:
-        with system.open_output_stream(f"{bucket}/{name}") as stream:
+        system, base = FileSystem.from_uri(bucket)
+        with system.open_output_stream(f"{base}/{name}") as stream:
             stream.write(data)
-        return f"s3://{bucket}/{name}"
+        return f"{bucket}/{name}"
 
     return put
+
+
+@pytest.fixture(params=["folder", "s3_server"])
+def any_store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """An empty store of each kind."""
+    return Store.open(tmp_path / "store" if request.param == "folder" else f"{request.getfixturevalue('bucket')}/store")
 
 
 @pytest.fixture(scope="session")

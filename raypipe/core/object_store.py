@@ -60,8 +60,26 @@ def files(root: str) -> list[tuple[str, int, float]]:
     return [(i.path.removeprefix(top), i.size or 0, i.mtime.timestamp() if i.mtime else 0.0) for i in found if i.is_file]
 
 
+def folders(root: str, path: str) -> dict[str, set[str]]:
+    """What names of files have in front of them, with the names of the files. Folders of no file are none."""
+    from pyarrow.fs import FileSelector
+
+    system, full = filesystem(root, path)
+    found: dict[str, set[str]] = {}
+    for info in system.get_file_info(FileSelector(full, recursive=True, allow_not_found=True)):
+        name, inside, file = info.path.removeprefix(f"{full}/").partition("/")
+        if info.is_file and inside:
+            found.setdefault(name, set()).add(file)
+    return found
+
+
 def remove(root: str, path: str) -> None:
     """Nothing happens where it is not there."""
     system, full = filesystem(root, path)
     with contextlib.suppress(FileNotFoundError):
         system.delete_file(full)
+
+
+def remove_folder(root: str, path: str) -> None:
+    system, full = filesystem(root, path)
+    system.delete_dir(full)

@@ -6,8 +6,9 @@ import contextlib
 import errno
 import hashlib
 import os
+import shutil
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -119,6 +120,27 @@ class Store:
             writer.write(data)
         return writer.file
 
+    def write_folder(self, path: str, files: Mapping[str, bytes]) -> None:
+        """Writes a folder that is there as a whole, synced, or not at all, in place of one of that name.
+
+        An object store has no folders: there the last of `files` is written when the others are complete: who finds it finds all.
+        """
+        if is_remote(self.root):
+            self._write_in_order(path, files)
+            return
+        with _store_errors(path, "written"):
+            _write_folder(self.locate(path), files)
+        self.sync(path)
+
+    def _write_in_order(self, path: str, files: Mapping[str, bytes]) -> None:
+        self.remove(f"{path}/{list(files)[-1]}")  # what is replaced is whole no more before it is touched
+        try:
+            for name, data in files.items():
+                self.write(f"{path}/{name}", data)
+        except BaseException:
+            self.remove_folder(path)
+            raise
+
     def adopt(self, path: str) -> File:
         """The record of a file that some library wrote at `local(path)`, which is synced and digested."""
         full = self.local(path)
@@ -180,6 +202,19 @@ class Store:
                 with contextlib.suppress(FileNotFoundError):
                     found = os.lstat(full := os.path.join(folder, name))
                     yield os.path.relpath(full, self.root), found.st_size, found.st_mtime
+
+    def folders(self, path: str) -> dict[str, set[str]]:
+        """The folders in one, by name, each with the names of its files; half-written ones too. None where it is not there."""
+        with _store_errors(path, "listed"):
+            return object_store.folders(self.root, _relative(path)) if is_remote(self.root) else _folders(self.locate(path))
+
+    def remove_folder(self, path: str) -> None:
+        """Deletes a folder with what is in it, as far as that can be done: others may be at it, and `gc` comes by."""
+        if is_remote(self.root):
+            with contextlib.suppress(OSError):
+                object_store.remove_folder(self.root, _relative(path))
+        else:
+            shutil.rmtree(self.locate(path), ignore_errors=True)
 
     def remove(self, path: str) -> None:
         """Deletes a file, and the folders that are empty then. Nothing happens where it is not there. For `gc` alone."""
@@ -265,6 +300,39 @@ class _Part:
             os.unlink(self._part)
         with contextlib.suppress(OSError):
             self.stream.close()
+
+
+def _write_folder(full: str, files: Mapping[str, bytes]) -> None:
+    """Written beside its name, synced, then renamed, as a file is."""
+    above, name = os.path.split(full)
+    os.makedirs(above, exist_ok=True)
+    part = os.path.join(above, f".{name}.{uuid.uuid4().hex[:8]}")
+    try:
+        os.mkdir(part)
+        for name, data in files.items():
+            with open(os.path.join(part, name), "xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+        _sync_folder(part)
+        if os.path.exists(full):
+            shutil.rmtree(full)
+        os.rename(part, full)
+    except OSError:
+        shutil.rmtree(part, ignore_errors=True)
+        raise
+
+
+def _folders(full: str) -> dict[str, set[str]]:
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(full) as entries:
+        return {entry.name: _names(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)}
+    return {}
+
+
+def _names(folder: str) -> set[str]:
+    with contextlib.suppress(FileNotFoundError):  # deleted meanwhile
+        return set(os.listdir(folder))
+    return set()
 
 
 def _open_read(full: str) -> BinaryIO:

@@ -9,7 +9,8 @@ import numpy as np
 
 from raypipe.bundle.bundle import TOLERANCE, farthest
 from raypipe.bundle.scorer import open_scorer
-from raypipe.core.errors import DataError
+from raypipe.core.errors import DataError, StoreError
+from raypipe.core.transient import is_transient
 from raypipe.data.types import type_name
 from raypipe.evaluate.metrics import Scores
 from raypipe.train import checkpoint
@@ -100,12 +101,14 @@ def _begun(job: Job) -> tuple[CheckpointInfo | None, Checkpoint | None]:
     """Where this training goes on, by itself or by one with fewer epochs."""
     if info := checkpoint.latest(job.store, job.checkpoints, job.report):
         job.report(f"resuming from {info}")
-        return info, checkpoint.read(info)
+        return info, checkpoint.read(job.store, info)
     if job.shorter and (info := checkpoint.of_shorter(job.store, job.shorter, job.epochs)):
         try:
-            found = checkpoint.read(info)
-        except (OSError, ValueError):  # its own training has replaced it meanwhile
-            return None, None
+            found = checkpoint.read(job.store, info)
+        except StoreError as error:
+            if is_transient(error):
+                raise
+            return None, None  # its own training has replaced it meanwhile
         job.report(f"going on from a training of fewer epochs: {info}")
         return info, found
     return None, None

@@ -183,37 +183,37 @@ def test_an_object_store_needs_no_other_call(tmp_path: Path):
         Store.open("gopher://x")
 
 
-def test_the_same_calls_on_an_object_store():
-    moto = pytest.importorskip("moto.server", reason="moto[server] is not installed")
-    server = moto.ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    server.start()
-    try:
-        _, port = server.get_host_and_port()
-        with pytest.MonkeyPatch.context() as patch:
-            for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-                patch.setenv(name, "test")
-            _walk_object_store(Store.open(f"s3://bucket/prefix?endpoint_override=127.0.0.1:{port}&scheme=http&allow_bucket_creation=true"))
-    finally:
-        server.stop()
+def test_a_folder_is_replaced_as_a_whole(any_store: Store):
+    any_store.write_folder("a/b", {"1.txt": b"one", "mark": b"whole"})
+    any_store.write_folder("a/b", {"2.txt": b"two", "mark": b"again"})
+    assert "mark" in any_store.folders("a")["b"]
+    assert (any_store.read("a/b/2.txt"), any_store.read("a/b/mark")) == (b"two", b"again")
+    any_store.remove_folder("a/b")
+    any_store.remove_folder("a/b")
+    assert any_store.folders("a") == {}
+    assert any_store.folders("c") == {}
 
 
-def _walk_object_store(store: Store) -> None:
-    file = store.write("a/b.bin", b"hello")
-    store.sync("a")
-    assert store.read(file) == b"hello"
-    assert store.holds(file)
-    assert store.size() == (1, 5)
+def test_folders_are_named_with_their_files(any_store: Store):
+    any_store.write("a/b/1.txt", b"one")
+    any_store.write("a/b/2.txt", b"two")
+    any_store.write("a/b-c/3.txt", b"three")
+    any_store.write("a/4.txt", b"four")
+    assert any_store.folders("a") == {"b": {"1.txt", "2.txt"}, "b-c": {"3.txt"}}
+    any_store.remove_folder("a/b")
+    assert any_store.folders("a") == {"b-c": {"3.txt"}}
 
-    def write_and_fail():
-        with store.create("a/c.bin") as writer:
-            writer.write(b"half")
-            raise RuntimeError("the step died")
 
-    with pytest.raises(RuntimeError, match="the step died"):
-        write_and_fail()
-    assert not store.holds(File("a/c.bin", 4, ""))
-    with pytest.raises(StoreError, match="not what was recorded"):
-        store.read(File("a/b.bin", 5, "0" * 64))
+def test_a_folder_that_cannot_be_written_leaves_nothing(store: Store, monkeypatch: pytest.MonkeyPatch):
+    store.write_folder("a/b", {"mark": b"whole"})
+    monkeypatch.setattr(os, "rename", _full)
+    with pytest.raises(StoreError, match=r"^a/c: cannot be written: no space left on device\. Free some space"):
+        store.write_folder("a/c", {"1.txt": b"one", "mark": b"whole"})
+    assert list(store.folders("a")) == ["b"]
+
+
+def _full(*_: object) -> None:
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def test_files_are_listed_and_removed_with_the_folders_that_are_empty_then(tmp_path):

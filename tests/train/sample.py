@@ -47,7 +47,7 @@ def split() -> dict:
     return rule("time", on="at", validation_from=at[0], test_from=at[1])
 
 
-def job(root: Path, model: ModelSettings, table: pa.Table | None = None, **changed) -> Job:
+def job(root: Path | str, model: ModelSettings, table: pa.Table | None = None, **changed) -> Job:
     """A training on a store at `root`; checkpoints in its folder `checkpoints`."""
     store, rows_ = Store.open(root), rows() if table is None else table
     schema = TableSchema(rows_.schema, split=split(), label="late", features=FEATURES)
@@ -91,4 +91,4 @@ def never(asked: Job) -> Fitted:
 
 
 if __name__ == "__main__":
-    fit(job(Path(sys.argv[1]), MLP, checkpoint_every_steps=5, alive=killed()))
+    fit(job(sys.argv[1], MLP, checkpoint_every_steps=5, alive=killed()))

@@ -22,13 +22,13 @@ def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     return fit(job(tmp_path_factory.mktemp("whole"), MLP))
 
 
-def test_a_training_killed_in_mid_epoch_ends_with_the_bytes_of_an_uninterrupted_one(tmp_path: Path, uninterrupted: Fitted):
-    killed = subprocess.run([sys.executable, "-m", "tests.train.sample", str(tmp_path)], check=False, cwd=Path(__file__).parents[2])
+def test_a_training_killed_in_mid_epoch_ends_with_the_bytes_of_an_uninterrupted_one(any_store: Store, uninterrupted: Fitted):
+    killed = subprocess.run([sys.executable, "-m", "tests.train.sample", any_store.root], check=False, cwd=Path(__file__).parents[2])
     assert killed.returncode == -signal.SIGKILL
-    info = checkpoint.latest(Store.open(tmp_path), "checkpoints")
+    info = checkpoint.latest(any_store, "checkpoints")
     assert info is not None
     assert str(info) == "epoch 1 of 3, step 5"
-    resumed = fit(job(tmp_path, MLP))
+    resumed = fit(job(any_store.root, MLP))
     assert resumed.resumed_from == "epoch 1 of 3, step 5"
     assert resumed.model == uninterrupted.model
     assert _timeless(resumed) == _timeless(uninterrupted)
@@ -39,7 +39,7 @@ def test_all_weights_and_moments_are_those_of_an_uninterrupted_run(tmp_path: Pat
     with pytest.raises(Fenced):
         fit(job(tmp_path / "cut", MLP, checkpoint_every_steps=1, alive=Stop(19, _fence)))
     fit(job(tmp_path / "cut", MLP))
-    whole, cut = (checkpoint.read(_latest(tmp_path / name)) for name in ("whole", "cut"))
+    whole, cut = (_latest(Store.open(tmp_path / name)) for name in ("whole", "cut"))
     assert whole.files.keys() == {"tensors.safetensors"}
     assert whole.files == cut.files
 
@@ -93,10 +93,10 @@ def _fence() -> None:
     raise Fenced("another run has claimed this training")
 
 
-def _latest(root: Path) -> checkpoint.CheckpointInfo:
-    info = checkpoint.latest(Store.open(root), "checkpoints")
+def _latest(store: Store) -> checkpoint.Checkpoint:
+    info = checkpoint.latest(store, "checkpoints")
     assert info is not None
-    return info
+    return checkpoint.read(store, info)
 
 
 def _timeless(fitted: Fitted) -> list[dict]:

@@ -1,0 +1,44 @@
+"""The store's calls where it is an object store: moto's S3 server."""
+
+import pytest
+
+from raypipe.core import object_store
+from raypipe.core.artifact import File
+from raypipe.core.errors import StoreError
+from raypipe.core.store import Store
+
+
+@pytest.fixture
+def store(bucket: str) -> Store:
+    return Store.open(f"{bucket}/prefix")
+
+
+def test_what_was_written_is_read_back_listed_and_removed(store: Store):
+    file = store.write("a/b.bin", b"hello")
+    store.sync("a")
+    assert store.read(file) == b"hello"
+    assert store.holds(file)
+    assert store.size() == (1, 5)
+    with pytest.raises(StoreError, match="not what was recorded"):
+        store.read(File("a/b.bin", 5, "0" * 64))
+    store.remove("a/b.bin")
+    store.remove("a/b.bin")
+    assert not store.holds(file)
+    with pytest.raises(StoreError, match=r"^a/b\.bin: not in the store$"):
+        store.read(file)
+
+
+def test_a_file_whose_writer_failed_is_not_there(store: Store):
+    def write_and_fail():
+        with store.create("a/c.bin") as writer:
+            writer.write(b"half")
+            raise RuntimeError("the step died")
+
+    with pytest.raises(RuntimeError, match="the step died"):
+        write_and_fail()
+    assert not store.holds(File("a/c.bin", 4, ""))
+
+
+def test_a_root_that_is_none_is_refused_when_it_is_opened():
+    with pytest.raises(ValueError, match="gopher"):
+        object_store.filesystem("gopher://x")
