@@ -16,8 +16,15 @@ def filesystem(root: str, path: str = "") -> tuple[FileSystem, str]:
     """Arrow's file system, and the path in it. ValueError for a root that is none."""
     from pyarrow.fs import FileSystem
 
-    system, base = FileSystem.from_uri(root)
+    system, base = FileSystem.from_uri(_at_once(root))
     return system, f"{base.rstrip('/')}/{path}" if path else base
+
+
+def _at_once(root: str) -> str:
+    """Arrow's S3 writes in parts whatever there is, three requests, unless it is asked not to begin before it knows how much."""
+    if not root.startswith("s3://"):
+        return root
+    return f"{root}{'&' if '?' in root else '?'}allow_delayed_open=true"
 
 
 class Upload:
@@ -25,7 +32,6 @@ class Upload:
 
     def __init__(self, root: str, path: str):
         self._system, self._full = filesystem(root, path)
-        self._system.create_dir(self._full.rsplit("/", 1)[0], recursive=True)
         self.stream = self._system.open_output_stream(self._full)
 
     def keep(self) -> None:

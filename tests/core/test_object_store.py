@@ -39,6 +39,19 @@ def test_a_file_whose_writer_failed_is_not_there(store: Store):
     assert not store.holds(File("a/c.bin", 4, ""))
 
 
+def test_a_bucket_that_is_not_there_is_told_in_a_line(bucket: str):
+    with pytest.raises(StoreError, match=r"^a\.bin: cannot be written: .*NO_SUCH_BUCKET"):
+        Store.open(f"{bucket}-not/prefix").write("a.bin", b"x")
+
+
 def test_a_root_that_is_none_is_refused_when_it_is_opened():
     with pytest.raises(ValueError, match="gopher"):
         object_store.filesystem("gopher://x")
+
+
+def test_a_small_file_is_one_request(store: Store, caplog: pytest.LogCaptureFixture):
+    """Each costs a round trip: folders above it, and a beginning and an end of its parts, would make ten of it."""
+    with caplog.at_level("INFO", "werkzeug"):
+        store.write("a/b/c/d.bin", b"hello")
+    asked = [record.getMessage().split('"')[1] for record in caplog.records]
+    assert asked == [f"PUT /{store.root.removeprefix('s3://')}/a/b/c/d.bin HTTP/1.1"]
