@@ -6,6 +6,7 @@ from raypipe.core import object_store
 from raypipe.core.artifact import File
 from raypipe.core.errors import StoreError
 from raypipe.core.store import Store
+from raypipe.core.transient import is_transient
 
 
 @pytest.fixture
@@ -42,6 +43,17 @@ def test_a_file_whose_writer_failed_is_not_there(store: Store):
 def test_a_bucket_that_is_not_there_is_told_in_a_line(bucket: str):
     with pytest.raises(StoreError, match=r"^a\.bin: cannot be written: .*NO_SUCH_BUCKET"):
         Store.open(f"{bucket}-not/prefix").write("a.bin", b"x")
+
+
+@pytest.mark.parametrize(("call", "told"), [("size", "a.bin: cannot be looked up"), ("files", "store: cannot be listed")])
+def test_one_that_does_not_answer_is_told_in_a_line(store: Store, monkeypatch: pytest.MonkeyPatch, call: str, told: str):
+    def gone(*_: object) -> None:
+        raise OSError("AWS Error NETWORK_CONNECTION")
+
+    monkeypatch.setattr(object_store, call, gone)
+    with pytest.raises(StoreError, match=f"^{told}: AWS Error NETWORK_CONNECTION") as raised:
+        store.holds(File("a.bin", 1, "")) if call == "size" else list(store.files())
+    assert is_transient(raised.value)
 
 
 def test_a_root_that_is_none_is_refused_when_it_is_opened():

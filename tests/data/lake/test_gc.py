@@ -9,6 +9,7 @@ import pytest
 from raypipe.core.errors import Fenced
 from raypipe.core.lease import fence, release
 from raypipe.core.ledger import Record, Run
+from raypipe.core.store import Store
 from raypipe.data.lake import catalog, tags
 from raypipe.data.lake.compact import compact
 from raypipe.data.lake.expire import expire
@@ -213,6 +214,21 @@ def test_checkpoints_go_after_thirty_days_those_of_a_forced_training_too(lake, f
     found = collect(lake, grace_s=0)
     assert ([g.path for g in found.deleted], found.num_unknown) == ([old], 0)
     assert new in paths(lake)
+
+
+@pytest.mark.parametrize("own_url", ["sqlite"], indirect=True)
+def test_an_object_store_is_swept_too(lake, bucket, monkeypatch):
+    """Of what a killed attempt wrote, and of checkpoints by their age, half-written ones among them."""
+    lake.store = Store.open(f"{bucket}/store")
+    put(lake, append, [1])
+    left = ["tables/act/000002-0123456789ab/part.parquet", *(f"checkpoints/{'0' * 32}/{'1' * 32}/{n}/state.json" for n in "ab")]
+    for path in left:
+        lake.store.write(path, b"{}")
+    assert [g.path for g in collect(lake, grace_s=0).deleted] == left[:1]
+    now = lake.ledger.now
+    monkeypatch.setattr(lake.ledger, "now", lambda connection: now(connection) + 31 * 24 * 3600)
+    assert [g.path for g in collect(lake, grace_s=0).deleted] == left[1:]
+    assert lake.rows()["id"].to_pylist() == [1]
 
 
 @pytest.mark.parametrize("own_url", ["postgres"], indirect=True)
