@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import gc
+import io
 import os
 import sys
 import threading
@@ -33,6 +34,9 @@ ENGINES = ("ray", "duckdb", "onnx", "onnxruntime", "torch", "lightgbm")
 """Their own objects may wait to be told of the end; of those that are not, DuckDB prints a list of leaks."""
 
 
+BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
+
 def leave() -> None:
     """At the end of a program that is Python alone nothing is left to collect: Python would look at every object once more, a fifth of an
     unchanged run."""
@@ -49,7 +53,8 @@ def end(code: int) -> int:
         return code
     threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself does first: no public name has it
     atexit._run_exitfuncs()
-    with contextlib.suppress(BrokenPipeError):
-        sys.stdout.flush()
-        sys.stderr.flush()
+    for kept in gc.get_objects():  # what a user's code wrote to a file that it left open, and the streams
+        if type(kept) in BUFFERED:
+            with contextlib.suppress(OSError, ValueError):  # who read our output has gone; closed
+                kept.flush()
     os._exit(code)

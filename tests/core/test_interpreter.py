@@ -6,6 +6,7 @@ import gc
 import subprocess
 import sys
 import weakref
+from pathlib import Path
 
 import pytest
 
@@ -47,7 +48,7 @@ def test_duckdb_is_told_of_the_end():
     assert done.stderr == ""
 
 
-def test_a_program_with_ray_ends_at_once_and_forgets_nothing():
+def test_a_program_with_ray_ends_at_once_and_forgets_nothing(tmp_path: Path):
     code = """
 import atexit, sys, threading, time, types
 sys.modules["ray"] = types.ModuleType("ray")
@@ -59,9 +60,12 @@ last = Last()
 atexit.register(lambda: print("told"))
 threading.Thread(target=lambda: (time.sleep(0.2), print("waited for"))).start()
 print("no newline", end=" ")
+left = open("left_open", "w")
+left.write("kept")
 end(3)
 """
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=tmp_path)
+    assert (tmp_path / "left_open").read_text() == "kept"
     assert (done.returncode, done.stdout, done.stderr) == (3, "no newline waited for\ntold\n", "")
 
 
