@@ -49,7 +49,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 def _is_one(error: BaseException) -> bool:
     if isinstance(error, StoreError):
-        return isinstance(error.__cause__, OSError) and error.__cause__.errno not in _LASTING
+        return error.transient or (isinstance(error.__cause__, OSError) and error.__cause__.errno not in _LASTING)
     if isinstance(error, RaypipeError):
         return error.transient or isinstance(error, (ClusterError, Conflict))
     if isinstance(error, OSError) and error.errno in _ERRNOS:

@@ -111,7 +111,8 @@ class _Attempt:
         try:
             return _Outcome(self.kernel(item))
         except RaypipeError as error:
-            error.trace = trace(error)
+            # What it was raised from does not travel.
+            error.transient, error.trace = is_transient(error), trace(error)
             return _Outcome(error=error)
         except Exception as error:
             told = DataError(f"{_name(item)}: {_told(error)}")

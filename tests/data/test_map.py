@@ -1,4 +1,6 @@
+import functools
 import os
+import pickle
 import threading
 import time
 from dataclasses import dataclass
@@ -6,6 +8,8 @@ from dataclasses import dataclass
 import pytest
 
 from raypipe.core.errors import DataError, Interrupted, StoreError
+from raypipe.core.transient import is_transient
+from raypipe.data.function.fault import FunctionError, Rows
 from raypipe.data.map import Workers, _pieces, map_fragments
 from raypipe.pipeline.interrupt import Interrupt
 
@@ -133,6 +137,29 @@ def test_a_single_item_has_the_same_promises(inline):
         map_fragments(lambda item: user_function(item.number), ITEMS[7:8], inline=inline)
     with pytest.raises(StoreError, match="is gone"):
         map_fragments(_gone, ITEMS[:1], inline=inline)
+
+
+def test_what_may_be_gone_at_the_next_try_is_known_behind_a_task_too(inline):
+    """What an error was raised from stays in the process that raised it."""
+    for error, cause, expected in (
+        (FunctionError("f raised"), ConnectionError("no answer"), True),
+        (FunctionError("f raised"), ValueError("wrong"), False),
+        (StoreError("cannot be read"), OSError("AWS Error INTERNAL_FAILURE"), True),
+    ):
+        with pytest.raises(type(error)) as raised:
+            map_fragments(functools.partial(_raise, error, cause), ITEMS[:2], inline=inline)
+        assert is_transient(raised.value) is expected
+
+
+def test_an_error_of_a_function_travels_with_all_that_it_says():
+    error = FunctionError("f raised", Rows(1, 2))
+    error.transient, error.trace = True, "Traceback"
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.rows, again.transient, again.trace) == (str(error), error.rows, True, "Traceback")
+
+
+def _raise(error, cause, item):
+    raise error from cause
 
 
 def _gone(item):

@@ -51,7 +51,7 @@ class FunctionError(DataError):
         super().__init__(f"{text.rstrip('.')}. In {rows}" if rows else text)
 
     def __reduce__(self) -> Any:
-        return FunctionError, (self.text, self.rows)
+        return FunctionError, (self.text, self.rows), self.__dict__  # with its traceback, and whether it may be gone at the next try
 
     def named(self, name: str) -> FunctionError:
         """The same with a name in front."""
@@ -94,7 +94,9 @@ def place(filename: str, line: int) -> str:
 _READ_ONLY = ". The arrays that it gets are read-only, for others read them too: copy one before changing it, as in x = batch['x'].copy()"
 
 
-def narrowed(call: Callable[[pa.Table], Any], table: pa.Table, error: Exception, within_s: float = SEARCH_S) -> tuple[Rows, Exception]:
+def narrowed(
+    call: Callable[[pa.Table], Any], table: pa.Table, error: BaseException, within_s: float = SEARCH_S
+) -> tuple[Rows, BaseException]:
     """The fewest rows on which the call still raises, and what it raises there: halves are tried while one of them raises too.
 
     Each round costs at most one call on as many rows as the round before left, so that all of them cost about two of the whole.
@@ -117,12 +119,12 @@ def shown(table: pa.Table, row: int) -> str:
     return values if len(values) <= SHOWN else f"{values[: SHOWN - 1]}…"
 
 
-def _raises(call: Callable[[pa.Table], Any], rows: pa.Table) -> Exception | None:
+def _raises(call: Callable[[pa.Table], Any], rows: pa.Table) -> BaseException | None:
     try:
         call(rows)
     except RaypipeError:
         return None
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return error
     return None
 
