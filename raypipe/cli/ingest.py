@@ -61,9 +61,9 @@ class Shown:
     _told_at: float = 0.0
 
     def __enter__(self) -> Shown:
-        from rich.console import Console
+        from raypipe.cli.terminal import Output
 
-        self.out = Console(quiet=self.quiet, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+        self.out = Output(quiet=self.quiet, highlight=False, width=None if sys.stdout.isatty() else WIDTH)
         if self.out.is_terminal:
             self._status = self._stack.enter_context(self.out.status("starts"))
         return self

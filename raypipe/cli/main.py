@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 from raypipe.cli.clusters import add as add_cluster_verbs
-from raypipe.core.errors import ConfigError, RaypipeError, nearest
-from raypipe.core.interpreter import uncollected
+from raypipe.core.errors import ConfigError, RaypipeError, Terminated, nearest
+from raypipe.core.interpreter import output_is_lost, say, uncollected
 from raypipe.core.opened import closed_at_end
 
 CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
@@ -31,14 +31,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options.overrides = _overrides(parser, options, rest)
     try:
         with stopped_cleanly(), closed_at_end():
-            return options.verb(options)
+            code = options.verb(options)
+            sys.stdout.flush()  # what cannot be written is met here, and not when the interpreter ends
+            return code
     except RaypipeError as error:
-        print(_words(error, options), file=sys.stderr)
+        say(_words(error, options))
         return error.exit_code
-    except BrokenPipeError:
-        # The reader of our output has gone: nothing to tell it, and nothing left to flush into the pipe at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+    except OSError as error:
+        if not output_is_lost():
+            raise
+        if isinstance(error, BrokenPipeError):  # the reader of our output has gone: nobody is there to be told
+            return 141
+        say(f"raypipe: standard output cannot be written: {error.strerror or error}.")
+        return 1
 
 
 @contextlib.contextmanager
@@ -47,21 +52,20 @@ def stopped_cleanly() -> Iterator[None]:
     signal.signal(signal.SIGTERM, _terminated)
     try:
         yield
-    except (KeyboardInterrupt, SystemExit) as stop:
-        code = stop.code if isinstance(stop, SystemExit) else 130
-        if code not in (130, 143):
-            raise
-        print("interrupted: what was finished is kept; the same command goes on from there.", file=sys.stderr, flush=True)
+    except KeyboardInterrupt as stop:
+        code = getattr(stop, "exit_code", 130)
+        say("interrupted: what was finished is kept; the same command goes on from there.")
         if "ray" in sys.modules or any(thread.name.startswith("step ") for thread in threading.enumerate()):
             # A step that does not end, and a training's own thread, would run on inside of libraries while the interpreter is taken down
             # below them: seen to abort the process (exit 134).
-            sys.stdout.flush()
+            with contextlib.suppress(OSError):
+                sys.stdout.flush()
             os._exit(code)
         sys.exit(code)
 
 
 def _terminated(number: int, frame: FrameType | None) -> None:
-    raise SystemExit(128 + number)
+    raise Terminated
 
 
 def _words(error: RaypipeError, options: argparse.Namespace) -> str:

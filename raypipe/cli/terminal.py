@@ -44,14 +44,21 @@ WIDTH = 160
 """Of what goes into a file or a pipe: long enough that no name breaks."""
 
 
+class Output(Console):
+    """Standard output. Where its reader has gone rich would end the process by itself, with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def console() -> Console:
-    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
+    return Output(highlight=False, width=None if sys.stdout.isatty() else WIDTH)
 
 
 def _line_console(quiet: bool = False) -> Console:
     """For what is a line each: in a file or a pipe it stays one, however long."""
     is_terminal = sys.stdout.isatty()
-    return Console(quiet=quiet, highlight=False, width=None if is_terminal else WIDTH, soft_wrap=not is_terminal)
+    return Output(quiet=quiet, highlight=False, width=None if is_terminal else WIDTH, soft_wrap=not is_terminal)
 
 
 def plan_lines(plan: Plan, notes: Sequence[str] = ()) -> None:
@@ -85,6 +92,13 @@ class Terminal:
             self.status.stop()
 
     def on_event(self, event: StepEvent) -> None:
+        try:
+            self._told(event)
+        except OSError:
+            self.out.quiet = True  # it ends the run: the steps that are ended then have nobody to tell
+            raise
+
+    def _told(self, event: StepEvent) -> None:
         if event.what in ("ended", "failed"):
             self._ended(event)
         elif event.what in ("waiting", "retried"):

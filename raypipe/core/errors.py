@@ -62,6 +62,12 @@ class Interrupted(RaypipeError):
     exit_code = 130
 
 
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came. No SystemExit: code of the user's may raise that, and is told as its error."""
+
+    exit_code = 143
+
+
 class LedgerError(RaypipeError):
     """The ledger cannot be opened or trusted: newer version, not writable, on a network file system (exit 2)."""
 

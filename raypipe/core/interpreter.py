@@ -30,6 +30,35 @@ def uncollected() -> Iterator[None]:
         gc.enable()
 
 
+def open_streams() -> None:
+    """A process that was started without standard streams (`>&-`) has them all the same: the next file that it opens, a ledger say, would
+    be in the place of one, and be written to by whatever prints."""
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # it takes the lowest number that is free
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r"))
+
+
+def say(text: str) -> None:
+    """On standard error, if it can be written."""
+    with contextlib.suppress(OSError):
+        print(text, file=sys.stderr)
+
+
+def output_is_lost() -> bool:
+    """Whether standard output cannot be written; then what is left of it goes nowhere."""
+    try:
+        print(flush=True)  # what failed is not always left in the buffer, to fail again
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
+
+
 ENGINES = ("ray", "duckdb", "onnx", "onnxruntime", "torch", "lightgbm")
 """Their own objects may wait to be told of the end; of those that are not, DuckDB prints a list of leaks."""
 
@@ -51,8 +80,12 @@ def end(code: int) -> int:
     """
     if "ray" not in sys.modules:
         return code
-    threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself does first: no public name has it
-    atexit._run_exitfuncs()
+    try:
+        threading._shutdown()  # type: ignore[attr-defined]  # what the interpreter itself does first: no public name has it
+        atexit._run_exitfuncs()
+    except KeyboardInterrupt as stop:  # who waits for a thread no longer has its handlers run all the same
+        code = getattr(stop, "exit_code", 130)
+        atexit._run_exitfuncs()
     for kept in gc.get_objects():  # what a user's code wrote to a file that it left open, and the streams
         if type(kept) in BUFFERED:
             with contextlib.suppress(OSError, ValueError):  # who read our output has gone; closed

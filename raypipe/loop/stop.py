@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import FrameType
 
+from raypipe.core.errors import Terminated
+
 
 @dataclass
 class Stop:
@@ -25,12 +27,12 @@ class Stop:
 
 @contextmanager
 def on_signals() -> Iterator[Stop]:
-    """SIGINT and SIGTERM set the event; a second one raises KeyboardInterrupt or SystemExit, and nothing of the batch is kept."""
+    """SIGINT and SIGTERM set the event; a second one raises KeyboardInterrupt or Terminated, and nothing of the batch is kept."""
     stop = Stop()
 
     def asked(number: int, frame: FrameType | None) -> None:
         if stop.number:
-            raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+            raise KeyboardInterrupt if number == signal.SIGINT else Terminated
         stop.number = number
         stop.event.set()
 

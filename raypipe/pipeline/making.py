@@ -217,7 +217,7 @@ class Making:
             return step.run(work, **inputs)
         except RaypipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             told = f"step '{self.name}' failed: {_words(error)}. Traceback: raypipe logs {self.run} {self.name}"
             raise StepFailed(told) from error
 

@@ -79,7 +79,7 @@ def _run(pipeline: Pipeline, scene: Scene, options: Options) -> RunResult:
     except RaypipeError as error:
         result.state, result.exit_code, result.error = "failed", error.exit_code, str(error)
     except BaseException as error:
-        result.state, result.exit_code = "interrupted", error.code if isinstance(error, SystemExit) and isinstance(error.code, int) else 130
+        result.state, result.exit_code = "interrupted", getattr(error, "exit_code", 130)
         raise
     finally:
         result.seconds = time.monotonic() - began

@@ -1,4 +1,6 @@
 import json
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,3 +138,22 @@ def test_an_unchanged_run_is_all_hits_and_says_so(churn: Path, capsys: pytest.Ca
     result = json.loads(capsys.readouterr().out)
     assert {s["state"] for s in result["steps"].values()} == {"HIT"}
     assert result["steps"]["deploy"]["standing"] == "recorded"
+
+
+@pytest.mark.parametrize("verb", [["runs"], ["runs", "--json"]])
+def test_a_reader_that_has_gone_is_told_nothing(
+    verb: list[str], churn: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as pipe:
+        monkeypatch.setattr(sys, "stdout", pipe)
+        assert main(verb) == 141
+    assert capfd.readouterr().err == ""
+
+
+def test_output_that_cannot_be_written_is_told_in_a_line(churn: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]):
+    with open("/dev/full", "w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["plan"]) == 1
+    assert capfd.readouterr().err == "raypipe: standard output cannot be written: No space left on device.\n"

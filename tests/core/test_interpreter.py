@@ -69,6 +69,32 @@ end(3)
     assert (done.returncode, done.stdout, done.stderr) == (3, "no newline waited for\ntold\n", "")
 
 
+def test_ctrl_c_at_the_very_end_is_no_traceback():
+    code = """
+import atexit, os, signal, sys, threading, time, types
+sys.modules["ray"] = types.ModuleType("ray")
+from raypipe.core.interpreter import end
+atexit.register(lambda: print("told"))
+threading.Thread(target=lambda: time.sleep(5)).start()
+threading.Timer(0.2, os.kill, (os.getpid(), signal.SIGINT)).start()
+end(3)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=4)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")
+
+
+def test_without_standard_streams_nothing_is_written_to_another_file(tmp_path: Path):
+    code = f"""
+from raypipe.core.interpreter import open_streams
+open_streams()
+with open({str(tmp_path / "ledger")!r}, "w") as file:
+    print("said", flush=True)
+    file.write(str(file.fileno() > 2))
+"""
+    subprocess.run(["sh", "-c", f'"{sys.executable}" -c "$0" <&- >&- 2>&-', code], check=True)
+    assert (tmp_path / "ledger").read_text() == "True"
+
+
 def test_a_program_without_ray_ends_as_any_does():
     done = subprocess.run([sys.executable, "-c", "from raypipe.core.interpreter import end; print(end(3))"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "3\n")

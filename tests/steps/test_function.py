@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 import random
+import sys
 import numpy as np
 import pandas as pd
 import polars as pl
@@ -70,6 +71,9 @@ def halts(rows: Iterator[pa.Table]) -> Iterator[pa.Table]:
         if i == 1:
             raise KeyError("no such kind")
         yield piece
+
+def leaves(rows: pa.Table) -> pa.Table:
+    sys.exit(5)
 
 def no_stream(rows: Iterator[pa.Table]) -> Iterator[pa.Table]:
     return pa.table({"n": [1]})
@@ -201,6 +205,7 @@ BAD = [
         "halts",
         r"function mine.halts raised KeyError: 'no such kind' \(line \d+ of mine.py: raise KeyError.*\). In rows 1 to 10 of .*parquet",
     ),
+    ("leaves", r"function mine.leaves raised SystemExit: 5 \(line \d+ of mine.py: sys.exit\(5\)\)"),
     ("no_stream", r"function mine.no_stream returned Table, expected Iterator\[pa.Table\]: `yield` each piece"),
     ("wrong", r"function mine.wrong returned Table, expected a pandas.DataFrame"),
     ("filtered", r"mine.filtered is a function of Datasets of Ray's, and cluster=debug has no Ray: use cluster=local"),

@@ -100,7 +100,7 @@ class Callee:
             made = self._called(table)
         except RaypipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             rows, cause = narrowed(self._called, table, error)
             raise FunctionError(raised(self.title, cause), rows) from cause
         return self._taken(made, table)
@@ -111,7 +111,7 @@ class Callee:
             return run()
         except RaypipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise FunctionError(raised(self.title, error)) from error
 
     @cached_property
@@ -122,7 +122,7 @@ class Callee:
             return self.function(**self.settings)
         except RaypipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
             raise FunctionError(raised(f"the constructor of class {self.target} ({shown})", error)) from error
 

@@ -124,7 +124,7 @@ class _Feed:
             return run()
         except RaypipeError:
             raise
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             raise FunctionError(raised(callee.title, error), self.last) from error
 
     def _pieces(self, title: str, table: Given) -> Iterator[Any]:

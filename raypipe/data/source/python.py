@@ -213,7 +213,7 @@ def _told(name: str) -> Iterator[None]:
         yield
     except RaypipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         frame = users_frame(error)
         said = str(error) or type(error).__name__
         raise DataError(f"{name}: {type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno})") from error
