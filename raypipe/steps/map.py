@@ -121,6 +121,11 @@ class Map:
             found.append(Problem(f"{where}.items", _too_many(f"{len(self.items):,} items", self.max_items)))
         if self.items == [] and self.gives is None:
             found.append(Problem(f"{where}.items", "it is empty, and nothing says which columns the table has: say them as `gives`."))
+        if self.items and not found:
+            try:
+                self._listed_items()
+            except DataError as error:
+                found.append(Problem(f"{where}.items", str(error)))
         return found
 
     def _number_problems(self, where: str) -> list[Problem]:
@@ -155,15 +160,18 @@ class Map:
             return
         if over.num_rows > self.max_items:
             raise DataError(f"{step}.over: " + _too_many(f"the {over.num_rows:,} rows of '{self.over}', each an item,", self.max_items))
-        if problems := self.check(step, over=Columns(tuple(column["name"] for column in over.schema["columns"]))):
+        if problems := self.check(step, over=_columns(over)):
             raise ConfigError(problems)
 
     def _listed(self, look: Look, over: Table | None) -> Items:
         from raypipe.data.item.item import Items
         from raypipe.data.table import read
 
-        if over is not None:
-            return Items.of_table(read(look.ledger, look.store, over, self.takes))
+        return Items.of_table(read(look.ledger, look.store, over, self.takes)) if over is not None else self._listed_items()
+
+    def _listed_items(self) -> Items:
+        from raypipe.data.item.item import Items
+
         assert self.items is not None, "checked"
         return Items.of_list(self.items, self._given.first)
 
@@ -190,7 +198,9 @@ class Map:
             return items.find(connection, look.project, list({item.key for item in keyed}), run)
 
     def _foreseen(self, look: Look, over: Table | None) -> str:
-        """`1 of 12 items would run`."""
+        """`1 of 12 items would run`; nothing of a map that the check, which comes after the plan, refuses."""
+        if self.check("", over=_columns(over) if over is not None else None):
+            return ""
         if over is not None and over.num_rows > self.max_items:
             return _too_many(f"{over.num_rows:,} items", self.max_items)
         keyed = self._listed(look, over).keyed(look.identity)
@@ -237,6 +247,10 @@ class Map:
         if self.items is not None:
             return list(dict.fromkeys(n for item in self.items for n in (item if isinstance(item, Mapping) else [self._given.first])))
         return self.takes if self.takes is not None else list(over.names) if over is not None and over.names is not None else None
+
+
+def _columns(table: Table) -> Columns:
+    return Columns(tuple(column["name"] for column in table.schema["columns"]))
 
 
 def _counted(keyed: list[Item]) -> str:

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import raypipe as rp
-from raypipe.core.errors import ConfigError
+from raypipe.core.errors import ConfigError, Terminated
 from raypipe.pipeline.chosen import Chosen
 from raypipe.pipeline.options import Options, StepEvent
 from raypipe.pipeline.plan import open_scene
@@ -28,6 +28,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import polars as pl
+from raypipe.core.errors import Terminated
 import pyarrow as pa
 
 HERE = Path({folder!r})
@@ -45,6 +46,10 @@ def fit(carrier: str, flights: pl.DataFrame, depth: int = 3) -> dict:
 
 def square(n: int):
     return n * n
+
+def stopped(n: int):
+    called(n)
+    raise Terminated  # as the handler of the signal does
 
 def several(n: int, times: int = 2) -> pd.DataFrame | None:
     called(n)
@@ -261,6 +266,12 @@ def test_failed_items_are_told_and_the_others_kept(house: House):
     assert house.calls == ["AA", "B6"]
 
 
+def test_sigterm_is_no_item_s_failure(house: House):
+    with pytest.raises(Terminated):
+        house.run(function={"_target_": "mine.stopped"}, items=[1, 2])
+    assert house.calls == ["1"]
+
+
 def test_ten_failures_are_named(house: House):
     error = house.run(function={"_target_": "mine.odd"}, items=list(range(12))).error
     assert "step 'out': 12 of 12 items failed\n  n=0: function mine.odd returned object, expected a mapping (one row), a table," in error
@@ -308,6 +319,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
         r"out.inputs.flights: mine.stream takes it as polars.LazyFrame \| None; with an item it gets one of: pa.Table, dict",
     ),
     ({"items": [1], "gives": {"value": "flaot"}}, r"out.gives.value: 'flaot' is no type"),
+    ({"items": [1, "a"]}, r"out.items: 'n' has values of unlike kinds"),
     ({"items": [1], "chunk_items": 0}, r"out.chunk_items: found 0, expected at least 1"),
     ({"over": "source", "takes": ["carrier"]}, r"out.over: mine.square takes no 'carrier'.* `takes` names the columns that make an item"),
 ]
@@ -317,6 +329,18 @@ BAD: list[tuple[dict[str, Any], str]] = [
 def test_what_is_wrong_is_told_before_anything_is_called(settings: dict[str, Any], text: str, house: House):
     with pytest.raises(ConfigError, match=text):
         house.check(**{"function": {"_target_": "mine.square"}, **settings})
+
+
+@pytest.mark.parametrize("settings", [{}, {"items": [1, "a"]}, {"over": "source", "takes": ["carier"]}])
+def test_a_plan_of_what_is_wrong_is_refused_as_the_check_refuses_it(settings: dict[str, Any], house: House):
+    """Though the step was made before, and a plan would count the items that would run."""
+    square = {"function": {"_target_": "mine.square"}}
+    assert house.run(**square, items=[1]).exit_code == 0
+    with pytest.raises(ConfigError, match=r"out") as checked:
+        house.check(**square, **settings)
+    with pytest.raises(ConfigError) as ran:
+        house.run(**square, **settings)
+    assert set(checked.value.problems) <= set(ran.value.problems)  # those of a table's columns a check alone does not know
 
 
 def test_columns_that_make_no_item(house: House):
