@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from raypipe.core.errors import DataError
+from raypipe.core.errors import ConfigError, DataError, Problem
 from raypipe.loop.sweep import SweepResult
 from raypipe.loop.trial import Trial
 
@@ -37,10 +37,16 @@ th { color: var(--dim); font-weight: 600 } td.word, th.word { text-align: left }
 """
 
 
+def require(path: Path) -> None:
+    """ConfigError where no plot could be written there: before the first point is run, and not after the last."""
+    if path.suffix not in (".html", ".svg"):
+        raise ConfigError([Problem("--plot", f"found {path}: a plot is a page (.html) or a picture (.svg).")])
+    if path.is_dir() or not path.absolute().parent.is_dir():
+        raise ConfigError([Problem("--plot", f"{path} cannot be written: expected the name of a file in a folder that is there.")])
+
+
 def write(path: Path, result: SweepResult) -> None:
     """An HTML page, or one picture where the file is an SVG."""
-    if path.suffix not in (".html", ".svg"):
-        raise DataError(f"{path}: a plot is a page (.html) or a picture (.svg).")
     try:
         path.write_text(_page(result) if path.suffix == ".html" else _alone(result), encoding="utf-8")
     except OSError as error:

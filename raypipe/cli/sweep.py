@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from raypipe.cli.pipeline import config_name, plan_json
+from raypipe.cli.plot import require, write
 from raypipe.cli.terminal import STYLES, Terminal, console, result_json
 from raypipe.config.compose import Composed, compose
 from raypipe.config.sweep import Sweep, at, first, points
@@ -40,6 +41,8 @@ def sweep(options: argparse.Namespace) -> int:
     config = (folder, config_name(folder, options.config_name))
     written = compose(*config, first(options.overrides, config))
     how = _asked(written, options)
+    if options.plot:
+        require(Path(options.plot))
     place = find_project(folder, Path.cwd())
     found, cluster = _points(options.overrides, how, config, place.path)
     terminal = Terminal(found[0].pipeline, quiet=options.json)
@@ -133,8 +136,6 @@ STYLE = {**STYLES, "DONE": "cyan", "STOPPED": "yellow"}
 def _ranked(result: SweepResult, how: Sweep, options: argparse.Namespace) -> None:
     """The table and the picture, before the best point runs."""
     if options.plot:
-        from raypipe.cli.plot import write
-
         write(Path(options.plot), result)
     if options.json:
         return

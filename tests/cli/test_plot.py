@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from raypipe.cli.main import main
 from raypipe.cli.plot import write
-from raypipe.core.errors import DataError
 from raypipe.loop.sweep import SweepResult
 from raypipe.loop.trial import Point, Trial
 from raypipe.pipeline.node import Pipeline
@@ -70,8 +70,8 @@ def test_equal_figures_and_none_at_all_are_drawn(tmp_path: Path):
     write(tmp_path / "none.svg", result(["1", "2"], ["FAILED", "FAILED"]))
 
 
-def test_another_kind_of_file_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match=r"a page \(.html\) or a picture \(.svg\)"):
-        write(tmp_path / "p.png", result(["1", "2"]))
-    with pytest.raises(DataError, match="No such file"):
-        write(tmp_path / "no" / "p.svg", result(["1", "2"]))
+def test_where_no_plot_can_be_written_is_told_before_the_first_point(fresh: Path, capsys: pytest.CaptureFixture[str]):
+    for file, said in (("p.png", "a page (.html) or a picture (.svg)"), ("nowhere/p.svg", "a folder that is there")):
+        assert main(["sweep", "cluster=debug", "model.C=0.1,0.2", "--plot", file]) == 2
+        told = capsys.readouterr()
+        assert (told.out, said in told.err) == ("", True)
