@@ -107,13 +107,15 @@ def _open(where: str) -> str:
 
 
 def _require_addable(holder: dict[str, Json], part: str, where: str, override: Override) -> None:
-    """Nothing is built below a value, nor below a step, transform or column that is not there."""
+    """Nothing is built below a value, nor below a step, transform or column that is not there or is left out."""
     if holder.get(part) is not None:
         raise LookupError(f"'{where}' is {holder[part]!r}: it has no settings.")
     parent = where.rpartition(".")[0]
     if override.is_delete():
         hint = nearest(part, holder)
         raise LookupError(f"there is nothing to take out.{hint if hint.startswith(' Did') else ''}")
+    if part in holder and (not parent or _open(parent)):
+        raise LookupError(f"'{where}' is null, which leaves it out: it has no settings. To have it after all, write {where}={{...}}.")
     if kind := _open(parent):
         _require_known(holder, part, kind, override)
 
