@@ -77,7 +77,7 @@ class Condition:
         """`figures` by step. DataError names a figure that is not there, with those that are, and values that cannot be compared."""
         try:
             return bool(self._value(self._tree, where, figures))
-        except TypeError as error:
+        except (TypeError, ArithmeticError) as error:
             raise DataError(f"{where}: {self.text}: {error} ({self.said(where, figures)}).") from None
 
     def said(self, where: str, figures: Mapping[str, Mapping[str, Json]]) -> str:

@@ -191,7 +191,9 @@ def _value_problems(at: str, name: str, value: Any, step: str, names: list[str])
     elif name == "resources" and any(amount < 0 for amount in (value or {}).values()):
         yield Problem(at, f"found {value}, expected amounts of 0 or more.")
     elif name == "on_failure" and value not in (FINISH, STOP, CONTINUE) and (value not in names or value == step):
-        yield Problem(at, f"there is no step '{value}' to run then.{nearest(str(value), [FINISH, STOP, CONTINUE, *names])}")
+        others = [FINISH, STOP, CONTINUE, *(name for name in names if name != step)]
+        what = "the step cannot be run for its own failure" if value == step else f"there is no step '{value}' to run then"
+        yield Problem(at, f"{what}.{nearest(str(value), others)}")
     elif name == "cache":
         yield from _cache_problems(at, value)
     elif name == "notify" and value is not None:

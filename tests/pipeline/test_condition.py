@@ -51,6 +51,11 @@ def test_what_cannot_be_compared_is_said_with_the_figures():
         Condition("evaluate.by > 0.7").holds("execution.deploy.when", FIGURES)
 
 
+def test_what_is_divided_by_nothing_is_said_with_the_figures():
+    with pytest.raises(DataError, match=r"division by zero \(evaluate.auc is "):
+        Condition("evaluate.auc / 0 > 0.7").holds("execution.deploy.when", FIGURES)
+
+
 def branches(project) -> dict:
     m = project.module
     return {

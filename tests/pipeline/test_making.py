@@ -146,6 +146,11 @@ def test_everything_wrong_with_it_is_said_at_once(project):
     assert "Did you mean 'continue'?" in said["execution.a.on_failure"]
 
 
+def test_a_step_is_not_run_for_its_own_failure(project):
+    with pytest.raises(ConfigError, match=r"cannot be run for its own failure. Valid: b, continue, finish, stop."):
+        project.pipeline({"a": project.module.First(), "b": project.module.First()}, {"a": {"on_failure": "a"}})
+
+
 HANGS = """
 import time
 from pathlib import Path
