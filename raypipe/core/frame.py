@@ -17,6 +17,11 @@ def users_frame(error: BaseException) -> traceback.FrameSummary:
     return next((frame for frame in reversed(frames) if _is_users(frame.filename)), frames[-1])
 
 
+def is_end(error: BaseException) -> bool:
+    """Whether Ray ends its worker by it. Code of the user's that calls `sys.exit` raises SystemExit too, and has failed."""
+    return isinstance(error, SystemExit) and hasattr(error, "ray_terminate_msg")
+
+
 def trace(error: RaypipeError) -> str:
     """The traceback of what an error of raypipe's came from, as written in a task or as it is. Empty for what raypipe itself found."""
     cause: BaseException | None = error

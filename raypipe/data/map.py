@@ -20,7 +20,7 @@ from typing import Any, TypeVar, cast
 
 from raypipe.core import meter, output
 from raypipe.core.errors import DataError, RaypipeError
-from raypipe.core.frame import trace, users_frame
+from raypipe.core.frame import is_end, trace, users_frame
 from raypipe.core.meter import Cost
 from raypipe.core.placement import ENDED, TRIES, num_at_once, num_nodes, ray_options
 from raypipe.core.transient import is_transient
@@ -114,7 +114,9 @@ class _Attempt:
             # What it was raised from does not travel.
             error.transient, error.trace = is_transient(error), trace(error)
             return _Outcome(error=error)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             told = DataError(f"{_name(item)}: {_told(error)}")
             told.__cause__, told.transient, told.trace = error, is_transient(error), traceback.format_exc()
             return _Outcome(error=told)
@@ -130,7 +132,7 @@ def _name(item: Any) -> str:
     return str(getattr(item, "path", item))
 
 
-def _told(error: Exception) -> str:
+def _told(error: BaseException) -> str:
     last = users_frame(error)
     what = traceback.format_exception_only(error)[-1].strip()
     return f"{last.name} raised {what}\n  {last.filename}, line {last.lineno}: {last.line}"

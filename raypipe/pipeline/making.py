@@ -17,7 +17,7 @@ from raypipe.core.artifact import KINDS, Artifact
 from raypipe.core.claims import Rows
 from raypipe.core.cluster import Attach, Debug, Session, totals
 from raypipe.core.errors import LeaseHeld, RaypipeError, StepFailed
-from raypipe.core.frame import trace, users_frame
+from raypipe.core.frame import is_end, trace, users_frame
 from raypipe.core.lease import Heartbeat, Lease
 from raypipe.core.ledger import Record, StepRecord
 from raypipe.core.meter import Cost, measured
@@ -218,6 +218,8 @@ class Making:
         except RaypipeError:
             raise
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             told = f"step '{self.name}' failed: {_words(error)}. Traceback: raypipe logs {self.run} {self.name}"
             raise StepFailed(told) from error
 

@@ -116,7 +116,7 @@ class MapBatches:
 def told(target: str, notes: list[Json]) -> list[str]:
     """What a person should know of the calls, one line each."""
     lines = [
-        f"{target} is not deterministic: for the same rows it gave {note['unsteady']}. What is kept is what came out; computed anew it is "
+        f"{target} is not deterministic: for the same rows {note['unsteady']}. What is kept is what came out; computed anew it is "
         "another table, and everything behind it is computed anew too"
         for note in notes
         if "unsteady" in note

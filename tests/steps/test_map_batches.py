@@ -224,7 +224,7 @@ def test_what_is_wrong_is_told_before_anything_runs(project: Path):
 
 def test_a_function_that_gives_something_else_each_time(project: Path):
     result, lines = run(project, "dice")
-    assert any("mine.dice is not deterministic: for the same rows it gave column 'x' of row 1 was" in line for line in lines)
+    assert any("mine.dice is not deterministic: for the same rows column 'x' of row 1 was" in line for line in lines)
     assert result["out"].figures["deterministic"] is False
 
 

@@ -12,6 +12,7 @@ import pyarrow as pa
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.form import ARROW, Form
+from raypipe.core.frame import is_end
 from raypipe.data.function.fault import FunctionError, Rows, narrowed, raised
 from raypipe.data.function.numpy_ import from_numpy, to_numpy
 from raypipe.data.function.pandas_ import from_pandas, to_pandas
@@ -101,6 +102,8 @@ class Callee:
         except RaypipeError:
             raise
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             rows, cause = narrowed(self._called, table, error)
             raise FunctionError(raised(self.title, cause), rows) from cause
         return self._taken(made, table)
@@ -112,6 +115,8 @@ class Callee:
         except RaypipeError:
             raise
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             raise FunctionError(raised(self.title, error)) from error
 
     @cached_property
@@ -123,6 +128,8 @@ class Callee:
         except RaypipeError:
             raise
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             shown = ", ".join(f"{name}={value!r}" for name, value in self.settings.items())
             raise FunctionError(raised(f"the constructor of class {self.target} ({shown})", error)) from error
 

@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from raypipe.core.errors import DataError, RaypipeError
-from raypipe.core.frame import users_frame
+from raypipe.core.frame import is_end, users_frame
 
 SHOWN = 200
 """Characters of a row's values that a message shows."""
@@ -125,6 +125,8 @@ def _raises(call: Callable[[pa.Table], Any], rows: pa.Table) -> BaseException | 
     except RaypipeError:
         return None
     except (Exception, SystemExit) as error:
+        if is_end(error):
+            raise
         return error
     return None
 

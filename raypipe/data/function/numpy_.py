@@ -138,9 +138,9 @@ def _nested(values: np.ndarray, type_: pa.DataType | None) -> Any:
 
 
 def mixed(values: Any) -> str:
-    """What a column of objects holds, with the first place of each type: `int (first in row 0) and str (first in row 3)`."""
+    """What a column of objects holds, with the first place of each type: `int (first in row 1) and str (first in row 4)`."""
     first: dict[str, int] = {}
-    for row, value in enumerate(values):
+    for row, value in enumerate(values, 1):
         if value is not None:
             first.setdefault(type(value).__name__, row)
     return " and ".join(f"{name} (first in row {row:,})" for name, row in first.items()) or "no values"

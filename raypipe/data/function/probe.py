@@ -42,14 +42,14 @@ def _digest(table: pa.Table) -> bytes:
 
 
 def unsteady(callee: Callee, rows: pa.Table) -> str:
-    """How what it gives for the same rows differs between two calls: `3 rows, then 4`, `column 'x' was [0.3], then [0.7]`; empty where it
-    does not."""
+    """How what it gives for the same rows differs between two calls: `it gave 3 rows, then 4`, `column 'x' of row 1 was 0.3, then 0.7`;
+    empty where it does not."""
     first, second = callee(rows), callee(rows)
     if first.num_rows != second.num_rows:
-        return f"{first.num_rows:,} rows, then {second.num_rows:,}"
+        return f"it gave {first.num_rows:,} rows, then {second.num_rows:,}"
     for name in first.column_names:
         if name not in second.column_names:
-            return f"column '{name}', then none of that name"
+            return f"it gave column '{name}', then none of that name"
         # repr: NaN equals itself, and a float's repr is exact.
         values = [list(map(repr, table.column(name).to_pylist())) for table in (first, second)]
         for row, (one, other) in enumerate(zip(*values, strict=True), 1):

@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.form import Form
+from raypipe.core.frame import is_end
 from raypipe.data.fragment.fragment import Fragment, write_fragment
 from raypipe.data.fragment.spans import read_spans
 from raypipe.data.function.callee import Callee, Code, from_form, to_form
@@ -125,6 +126,8 @@ class _Feed:
         except RaypipeError:
             raise
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             raise FunctionError(raised(callee.title, error), self.last) from error
 
     def _pieces(self, title: str, table: Given) -> Iterator[Any]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from raypipe.core import meter, output
 from raypipe.core.errors import DataError, RaypipeError
 from raypipe.core.form import Form
-from raypipe.core.frame import trace
+from raypipe.core.frame import is_end, trace
 from raypipe.core.item import Item as Kept
 from raypipe.core.meter import Cost
 from raypipe.core.transient import is_transient
@@ -169,6 +169,8 @@ class _Called:
         try:
             made = self.callee.function(**item.arguments, **given, **self.callee.settings)
         except (Exception, SystemExit) as error:
+            if is_end(error):
+                raise
             return Failure(item, _cut(raised(title, error)), is_transient(error), traceback.format_exc())
         origins = [(table.form, given[table.name], table.rows) for table in self.tables]
         try:

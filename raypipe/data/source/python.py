@@ -14,7 +14,7 @@ import pyarrow as pa
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import DataError, RaypipeError
-from raypipe.core.frame import users_frame
+from raypipe.core.frame import is_end, users_frame
 from raypipe.core.step import NO_IDENTITY, Function, Look
 from raypipe.data.source.piece import BATCH_ROWS, Batch, Limit, New, Progress
 
@@ -214,6 +214,8 @@ def _told(name: str) -> Iterator[None]:
     except RaypipeError:
         raise
     except (Exception, SystemExit) as error:
+        if is_end(error):
+            raise
         frame = users_frame(error)
         said = str(error) or type(error).__name__
         raise DataError(f"{name}: {type(error).__name__}: {said} ({Path(frame.filename).name}, line {frame.lineno})") from error

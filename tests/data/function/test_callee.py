@@ -2,6 +2,7 @@
 
 import datetime
 import decimal
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -12,7 +13,7 @@ import pyarrow as pa
 import pyarrow.compute
 import pytest
 
-from raypipe.core.errors import DataError
+from raypipe.core.errors import DataError, Terminated
 from raypipe.core.form import Form, Kind
 from raypipe.data.function.callee import Callee, from_form, to_form
 
@@ -161,12 +162,12 @@ BAD = [
     (
         "numpy",
         lambda b: {"a": np.array([1, "x", None], object)},
-        r"returned column 'a' with int \(first in row 0\) and str \(first in row 1\)",
+        r"returned column 'a' with int \(first in row 1\) and str \(first in row 2\)",
     ),
     ("numpy", writes, r"raised ValueError: assignment destination is read-only \(line \d+ of .*test_callee.py: batch.*copy"),
     ("pandas", lambda f: f["hours"], "returned Series, expected a pandas.DataFrame"),
     ("pandas", lambda f: f.groupby("carrier").sum(), r"an index named 'carrier', which no table has: put .reset_index\(\) behind it"),
-    ("pandas", lambda f: f.assign(x=[1, "a", None]), r"returned column 'x' with int \(first in row 0\) and str \(first in row 1\)"),
+    ("pandas", lambda f: f.assign(x=[1, "a", None]), r"returned column 'x' with int \(first in row 1\) and str \(first in row 2\)"),
     ("pandas", lambda f: pd.concat([f, f], axis=1), "returned column 'carrier' twice"),
     ("pandas", lambda f: pd.DataFrame({0: [1]}), "returned a column named 0; names are text"),
     ("polars", lambda f: f.lazy(), "returned LazyFrame, expected a polars.DataFrame"),
@@ -205,3 +206,30 @@ def test_what_a_pandas_function_writes_reaches_nobody_else():
 def test_one_form_in_another_out():
     made = Callee("m.f", lambda f: {"n": np.arange(f.height)}, {}, Form("polars"), Form("numpy"))(FLIGHTS)
     assert made.to_pydict() == {"n": [0, 1, 2]}
+
+
+def leaves(table: pa.Table) -> pa.Table:
+    if 300 in table["distance"].to_pylist():
+        sys.exit(3)
+    return table
+
+
+def test_a_function_that_leaves_the_program_has_failed():
+    told = r"function m\.f raised SystemExit: 3 \(line \d+ of .*: sys\.exit\(3\)\)\. In row 3: distance=300"
+    with pytest.raises(DataError, match=told):
+        called("arrow", leaves, FLIGHTS)
+
+
+def test_what_ends_a_worker_of_ray_s_or_the_program_is_no_error_of_the_function():
+    def ended(table: pa.Table) -> pa.Table:
+        end = SystemExit(0)
+        end.ray_terminate_msg = "exited by exit_actor()"  # type: ignore[attr-defined]
+        raise end
+
+    def stopped(table: pa.Table) -> pa.Table:
+        raise Terminated
+
+    with pytest.raises(SystemExit):
+        called("arrow", ended, FLIGHTS)
+    with pytest.raises(Terminated):
+        called("arrow", stopped, FLIGHTS)

@@ -26,4 +26,4 @@ def test_the_same_twice():
     dice = Callee("m.f", lambda t: t.append_column("x", pa.array([random.random(), 1])))
     assert unsteady(dice, ROWS).startswith("column 'x' of row 1 was 0.")
     lengths = iter([1, 2])
-    assert unsteady(Callee("m.f", lambda t: t.slice(0, next(lengths))), ROWS) == "1 rows, then 2"
+    assert unsteady(Callee("m.f", lambda t: t.slice(0, next(lengths))), ROWS) == "it gave 1 rows, then 2"
