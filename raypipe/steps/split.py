@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, ClassVar, Literal
+from dataclasses import MISSING, Field, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from raypipe.core.artifact import Json, Report, Table
 from raypipe.core.errors import ConfigError, DataError, Problem, nearest
@@ -73,6 +73,8 @@ class Split:
     def check(self, where: str, table: Columns | None = None, validated: Columns | None = None) -> list[Problem]:
         from raypipe.data.tally import counted
 
+        if unread := self._unread(where):
+            return unread
         name = {"time": "on", "given": "column"}.get(self.by, "key")
         if getattr(self, name) is None:
             return [Problem(f"{where}.{name}", f"a split by {self.by} needs the name of a column.")]
@@ -84,6 +86,19 @@ class Split:
             return []
         missing = [(column, "within" if column == self.within else name) for column in reads if column not in table.names]
         return [Problem(f"{where}.{key}", f"there is no column '{c}' in '{self.table}'.{nearest(c, table.names)}") for c, key in missing]
+
+    def _unread(self, where: str) -> list[Problem]:
+        """Settings of another kind of split that this one would pass over in silence."""
+        from raypipe.data.rule import SETTINGS
+
+        readers = {name: [by for by in SETTINGS if name in SETTINGS[by]] for names in SETTINGS.values() for name in names}
+        readers["exact"] = ["stratified"]
+        given = [f.name for f in fields(self) if f.name in readers and getattr(self, f.name) != _default(f)]
+        return [
+            Problem(f"{where}.{name}", f"a split by {self.by} does not read it, only one by {' or '.join(readers[name])}: leave it out.")
+            for name in given
+            if self.by not in readers[name]
+        ]
 
     def columns(self, table: Columns, validated: Columns | None = None) -> Columns:
         return table
@@ -135,6 +150,10 @@ class Split:
                 self.by, "give it a greater share, a key with more values, or another salt"
             )
             raise DataError(f"{work.step}: no row falls into {' and '.join(empty)} ({told}); {do}.")
+
+
+def _default(field: Field[Any]) -> Any:
+    return field.default if field.default_factory is MISSING else field.default_factory()
 
 
 def _pieces(work: Work, parts: list[Fragment], rule: Json) -> Iterator[pa.Table]:

@@ -96,3 +96,11 @@ def test_settings_become_the_rule():
     }  # fmt: skip
     assert Split(by="given", column="part").rule() == {"by": "given", "column": "part", "parts": {}}
     assert Split(by="folds", key="id").rule() == {"by": "folds", "key": "id", "folds": 5, "fold": 0, "test": 0.1, "salt": ""}
+
+
+def test_what_is_said_for_another_kind_of_split_is_refused():
+    split = Split(by="hash", key="id", embargo="3d", within="plan", parts={"dev": "validation"}, exact=True)
+    found = {p.where: p.what for p in split.check("split")}
+    assert list(found) == ["split.embargo", "split.within", "split.exact", "split.parts"]
+    assert found["split.embargo"] == "a split by hash does not read it, only one by time: leave it out."
+    assert Split(by="stratified", key="id", within="plan", exact=True, validation=0.2).check("split") == []
