@@ -54,11 +54,17 @@ def _settings(before: Json, now: Json, where: str) -> list[tuple[str, str]]:
 def _observed(before: Json, now: Json) -> list[str]:
     if before == now:
         return []
-    if isinstance(before, dict) and isinstance(now, dict):
-        changed = _values(before, now)
+    if isinstance(before or {}, dict) and isinstance(now or {}, dict):
+        changed = _values(before or {}, now or {})
         told = [one for one in changed if not _is_digest(one[1])] or changed
-        return [f"{k} is another one" if _is_digest(a) and _is_digest(b) else f"{k} {_say(a)} -> {_say(b)}" for k, a, b in told]
+        return [_one_observed(*one) for one in told]
     return [f"{_say(before)} -> {_say(now)}"]
+
+
+def _one_observed(name: str, before: Json, now: Json) -> str:
+    if not all(value is None or _is_digest(value) for value in (before, now)):
+        return f"{name} {_say(before)} -> {_say(now)}"
+    return f"{name} is given now" if before is None else f"{name} is not given any more" if now is None else f"{name} is another one"
 
 
 def _changed(before: Mapping[str, str], now: Mapping[str, str]) -> list[tuple[str, str]]:

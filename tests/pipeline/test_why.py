@@ -55,6 +55,11 @@ def test_digests_that_were_observed_are_not_told_apart_by_their_first_letters():
     assert difference(before, {**now, "inputs": {}}, {}) == "fit is another one"
 
 
+def test_a_digest_that_is_observed_now_and_was_not_before():
+    none, fit = {"inputs": {}, "observed": None}, {"inputs": {}, "observed": {"fit": "a" * 64}}
+    assert (difference(none, fit, {}), difference(fit, none, {})) == ("fit is given now", "fit is not given any more")
+
+
 def test_what_was_observed():
     assert why(observed={"files": 13, "state": "t"}) == "files 12 -> 13; state s -> t"
 
