@@ -147,7 +147,7 @@ class _Look:
         elif self.low is not None:
             told.append(f"{_shown(self.low)} to {_shown(self.high)}")
         if self.num_missing:
-            told.append(f"{100 * self.num_missing / num_rows:.2g} % missing")
+            told.append("all missing" if self.num_missing == num_rows else f"{_percent(self.num_missing / num_rows)} % missing")
         return ", ".join(told)
 
 
@@ -226,6 +226,11 @@ def _floor(number: int) -> int:
 def _ceil(number: int) -> int:
     size = 10 ** (len(str(number)) - 1)
     return -(-number // size) * size
+
+
+def _percent(share: float) -> str:
+    """To two digits; what is less than all is never told as all."""
+    return f"{100 * share:.2g}" if share < 0.99 else f"{math.floor(1e4 * share) / 100:g}"
 
 
 def _shown(value: Any) -> str:

@@ -121,6 +121,15 @@ def test_what_is_proposed(work, values, column):
     assert of(work, x=pa.array(values))["x"] == column
 
 
+@pytest.mark.parametrize(
+    ("missing", "told"),
+    [(1000, "all missing"), (999, "7 to 7, 99.9 % missing"), (500, "7 to 7, 50 % missing"), (1, "7 to 7, 0.1 % missing")],
+)
+def test_how_much_is_missing_is_told_without_an_exponent(work, missing: int, told: str):
+    rows = Rows(pa.table({"x": pa.array([None] * missing + [7] * (1000 - missing), pa.int64())}))
+    assert infer(work, [rows]).seen["x"] == told
+
+
 def test_files_of_other_columns_are_told(work):
     parts = [Rows(pa.table({"a": [1]}), "a.csv"), Rows(pa.table({"a": ["x"], "b": [1]}), "b.csv")]
     with pytest.raises(DataError) as error:
