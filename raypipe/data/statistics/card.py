@@ -117,7 +117,7 @@ def _picture(column: Json) -> str:
         return _histogram(column, column["histogram"])
     if column.get("top", {}).get("values"):
         return _tops(column)
-    if column["rows"] == column["nulls"]:
+    if column["rows"] == column["nulls"] + column.get("nans", 0):
         return '<p class="quiet">no values</p>'
     told = [] if "top" not in column else [f"no value comes more than {column['top']['rest']:,} times"]
     lengths = column.get("lengths", {}).get("histogram", {"counts": []})
@@ -196,15 +196,18 @@ def _tops(column: Json) -> str:
     values = top["values"][:NUM_TOPS]
     most = max(one["count"] for one in values) or 1
     lines = [
-        f'<li><span class="value">{_shown(one["value"])}</span><span class="count">{_count(one)} · {share_text(one["count"] / rows)}</span>'
+        f'<li><span class="value">{_shown(one["value"], column["kind"])}</span>'
+        f'<span class="count">{_count(one)} · {share_text(one["count"] / rows)}</span>'
         f'<span class="track"><i style="width:{one["count"] / most * 100:.2f}%"></i></span></li>'
         for one in values
     ]
     return f'<ul class="tops">{"".join(lines)}</ul>'
 
 
-def _shown(value: Json) -> str:
-    return '<span class="none">empty text</span>' if value == "" else value_text(value) if not isinstance(value, str) else escape(value)
+def _shown(value: Json, kind: str) -> str:
+    if value == "":
+        return f'<span class="none">{"no bytes" if kind == "binary" else "empty text"}</span>'
+    return escape(value) if isinstance(value, str) else value_text(value)
 
 
 def _count(one: Json) -> str:
@@ -280,7 +283,10 @@ def _more(column: Json) -> str:
     rows += [(word, count_text(column[key])) for key, word in counts if key in column]
     rows += [(key, value_text(column[key])) for key in ("skewness", "kurtosis") if column.get(key) is not None]
     if column["kind"] == "text" and column.get("min") is not None:
-        rows += [("first by code point", _shown(column["min"])), ("last by code point", _shown(column["max"]))]
+        rows += [
+            ("first by code point", _shown(column["min"], column["kind"])),
+            ("last by code point", _shown(column["max"], column["kind"])),
+        ]
     quantiles = column.get("quantiles")
     notes = ""
     if quantiles:

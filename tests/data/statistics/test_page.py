@@ -86,6 +86,16 @@ def test_little_to_show(table):
     assert '<ul class="cards">' in Profile.of(table).to_html()
 
 
+def test_a_column_of_nothing_but_nan_has_no_values():
+    page = Profile.of(pa.table({"x": [float("nan")] * 3})).to_html()
+    assert '<p class="quiet">no values</p>' in page
+
+
+def test_no_bytes_are_not_an_empty_text():
+    assert "no bytes</span>" in (page := Profile.of(pa.table({"x": [b"", b"", b"a"]})).to_html())
+    assert "empty text" not in page
+
+
 def test_three_hundred_columns_make_a_page_of_two_megabytes():
     rng = np.random.default_rng(0)
     page = Profile.of(pa.table({f"x{i}": rng.normal(size=2_000) for i in range(300)})).to_html()
