@@ -32,11 +32,16 @@ def read_contract(path: Path) -> Contract:
     try:
         contract = Contract(**written)
     except ConfigError as error:
-        raise ConfigError(list(dict.fromkeys([*problems, *error.problems]))) from None
+        raise _refused(path, list(dict.fromkeys([*problems, *error.problems]))) from None
     problems += [Problem(*_placed(text)) for text in contract.problems()]
     if problems:
-        raise ConfigError(problems)
+        raise _refused(path, problems)
     return contract
+
+
+def _refused(path: Path, problems: list[Problem]) -> ConfigError:
+    """Several are told under the file's name; one alone has it in front."""
+    return ConfigError([Problem(f"{path}: {problems[0].where}", problems[0].what)] if len(problems) == 1 else problems)
 
 
 def with_contracts(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[dict[str, Any], list[Problem]]:
@@ -118,4 +123,7 @@ def _mapping(path: Path) -> dict[str, Any]:
 def _placed(text: str) -> tuple[str, str]:
     """`columns.x: min is ...` -> where and what."""
     where, found, what = text.partition(": ")
-    return (where, what) if found and " " not in where else (where.split(" ")[0], text)
+    if found and " " not in where:
+        return where, what
+    key = text.split(" ")[0]
+    return key, text.removeprefix(f"{key} ")

@@ -116,6 +116,19 @@ def test_everything_wrong_with_a_contract_is_told_at_once(here, capsys):
 
 
 @pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("columns: {at: {type: date32, min: soon}}", "columns.at: min is 'soon', which is no date32, such as '2026-01-31'"),
+        ("columns: {at: {type: date32, mim: 3}}", "columns.at.mim: unknown: Column takes no 'mim'. Did you mean 'min'?"),
+        ("{min_rows: -1, columns: {at: {type: date32}}}", "min_rows: is -1, expected 0 or more"),
+    ],
+)
+def test_one_thing_wrong_with_a_contract_is_told_with_its_file(here, capsys, text, told):
+    (here / "c.yaml").write_text(text)
+    assert said(capsys, "validate", "data", "--contract", "c.yaml", code=2).err.strip() == f"raypipe: c.yaml: {told}"
+
+
+@pytest.mark.parametrize(
     ("words", "text"),
     [
         (["validate", "nowhere.csv", "--contract", "c.yaml"], "nowhere.csv"),

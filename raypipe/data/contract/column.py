@@ -149,7 +149,9 @@ class Column:
         type = value_type(parse_type(self.type))
         given = {"min": self.min, "max": self.max} | {f"allowed[{i}]": value for i, value in enumerate(self.allowed or ())}
         bad = [
-            f"{key} is {value!r}, which is no {self.type}" for key, value in given.items() if value is not None and not _is_a(value, type)
+            f"{key} is {value!r}, which is no {self.type}{_such_as(type)}"
+            for key, value in given.items()
+            if value is not None and not _is_a(value, type)
         ]
         if pa.types.is_integer(type):
             bad += [f"allowed has {value}, which is no {self.type}" for value in self.allowed or () if isinstance(value, float)]
@@ -200,6 +202,13 @@ def bound(value: Any, type: pa.DataType) -> pa.Scalar:
     if isinstance(value, int) and not -(2**63) <= value < 2**63:
         return pa.scalar(float(value) if pa.types.is_floating(type) else Decimal(value))
     return pa.scalar(value).cast(type) if isinstance(value, str) else pa.scalar(value)
+
+
+def _such_as(type: pa.DataType) -> str:
+    """How a bound of times is written, which a type's name does not tell."""
+    if pa.types.is_timestamp(type):
+        return f", such as '2026-01-31T00:00:00{'Z' if type.tz else ''}'"
+    return ", such as '2026-01-31'" if pa.types.is_date(type) else ""
 
 
 def _is_a(value: Any, type: pa.DataType) -> bool:
