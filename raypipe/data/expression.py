@@ -180,7 +180,7 @@ def _whole(column: pa.ChunkedArray) -> pa.Array:
     the values.
     """
     plain = _plain(column)
-    array = plain.chunk(0) if plain.num_chunks == 1 else pa.concat_arrays(plain.chunks) if plain.num_chunks else pa.array([], plain.type)
+    array = plain.chunk(0) if plain.num_chunks == 1 else pa.concat_arrays(plain.chunks) if plain.num_chunks else pa.nulls(0, plain.type)
     return pa.concat_arrays([array, array]) if len(array) == 1 else array
 
 

@@ -9,17 +9,20 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import pyarrow as pa
 
 from raypipe.core.artifact import Json
-from raypipe.core.errors import nearest
+from raypipe.core.errors import DataError, nearest
 from raypipe.core.step import Columns
 from raypipe.data.contract.column import TAKES_OUT, Breach, Column, has_keys
 from raypipe.data.contract.fit import fit
 from raypipe.data.contract.settings import all_of, made_of
 from raypipe.data.types import is_type, parse_type
+
+if TYPE_CHECKING:
+    from raypipe.data.expression import Expression
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,19 @@ class Contract:
         expression = Expression(rule.sql)
         if wrong := expression.problems():
             yield from (f"{where}: {text}" for text in wrong)
-        else:
-            yield from self._unknown(where, expression.columns)
+        elif unknown := list(self._unknown(where, expression.columns)):
+            yield from unknown
+        elif all(is_type(self.columns[name].type) for name in expression.columns):
+            yield from (f"{where}: {text}" for text in self._no_condition(expression))
+
+    def _no_condition(self, expression: Expression) -> Iterator[str]:
+        """The types are stated, so that it is known beforehand whether it can be computed, and is true or false."""
+        # pa.Schema.empty_table would import pandas, which a check can do without.
+        none = {name: pa.nulls(0, parse_type(self.columns[name].type)) for name in expression.columns}
+        try:
+            expression.holds(pa.Table.from_arrays([*none.values()], [*none]))
+        except DataError as error:
+            yield from str(error).splitlines()
 
     def _bad_freshness(self) -> Iterator[str]:
         if self.freshness is None:

@@ -3,7 +3,7 @@
 import pytest
 
 from raypipe.core.errors import ConfigError
-from raypipe.data.contract.contract import Column, Contract
+from raypipe.data.contract.contract import Column, Contract, Rule
 
 FLIGHTS = Contract(
     {
@@ -47,3 +47,17 @@ def test_only_what_shapes_rows_shapes_them():
     assert of().shapes_rows() != of(min=0, on_breach="drop").shapes_rows()
     assert of().shapes_rows() != of(type="int32").shapes_rows()
     assert of().digest() != of(min=0).digest()
+
+
+@pytest.mark.parametrize(
+    ("sql", "told"),
+    [
+        ("a + 1", "rules.r: 'a + 1' is no condition: it is int64, expected true or false"),
+        ("a > c", "rules.r: 'a > c' fails: "),
+        ("a > 1 and length(c) < 3", ""),
+    ],
+)
+def test_a_rule_that_is_no_condition_on_the_stated_types_is_told_beforehand(sql: str, told: str):
+    columns = {"a": Column("int64"), "c": Column("string")}
+    found = Contract(columns, rules={"r": Rule(sql)}).problems()
+    assert [line[: len(told)] for line in found] == ([told] if told else [])
