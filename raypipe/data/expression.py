@@ -78,11 +78,20 @@ def computed(expressions: Mapping[str, Expression], table: pa.Table) -> dict[str
     made = {name: _values(expression.sql, frame, one_more).slice(0, table.num_rows) for name, expression in expressions.items()}
     for name, expression in expressions.items() if table.num_rows else ():
         types = tuple((read, columns[read].type) for read in expression.columns)
-        if made[name].type != (expected := _type_by_types(expression.sql, types)):
+        if made[name].type != (expected := _type_by_types(expression.sql, types)) and _is_wider(expected, made[name].type):
+            # Of `case when b then 0 else 3000000000 end` Polars gives the literal's own int32 where all rows choose the first.
+            made[name] = made[name].cast(expected)
+        if made[name].type != expected:
             # Polars puts a time and an integer into one column, of a type that hangs on the rows.
             found = f"{type_name(made[name].type)} for these rows, and {type_name(expected)} by the types of its columns"
             raise DataError(f"'{expression.sql}' is {found}: cast what it chooses between to one type")
     return made
+
+
+def _is_wider(type_: pa.DataType, other: pa.DataType) -> bool:
+    """Whether it is the same kind of integer with more bits."""
+    signed, unsigned = (all(map(is_, (type_, other))) for is_ in (pa.types.is_signed_integer, pa.types.is_unsigned_integer))
+    return (signed or unsigned) and type_.bit_width > other.bit_width
 
 
 def _values(sql: str, frame: Any, steady: bool) -> pa.ChunkedArray:

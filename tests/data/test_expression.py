@@ -116,6 +116,12 @@ def test_where_polars_panics_its_words_are_told(sql, column, text):
         Expression(sql).of(pa.table({"x": column}))
 
 
+def test_an_integer_that_a_case_chooses_has_the_type_of_all_its_choices():
+    expression = Expression("case when b then 0 else 3000000000 end")
+    assert [expression.of(pa.table({"b": b})).type for b in ([True], [True, True], [True, False])] == [pa.int64()] * 3
+    assert expression.of(pa.table({"b": [True]})).to_pylist() == [0]
+
+
 def test_a_value_whose_type_hangs_on_the_rows_is_refused():
     times = pa.table({"x": pa.array([0, None], pa.timestamp("us"))})
     told = "is int64 for these rows, and timestamp\\[us\\] by the types of its columns: cast what it chooses between to one type"
