@@ -20,6 +20,7 @@ from raypipe.pipeline.sub import Scope, expanded, is_sub, placed_execution, spre
 
 INGEST = "raypipe.steps.ingest.Ingest"
 VALIDATE = "raypipe.steps.validate.Validate"
+LEAK_CHECK = "raypipe.steps.leak_check.LeakCheck"
 SLOTS = {
     "ingest": INGEST,
     "split": "raypipe.steps.split.Split",
@@ -162,12 +163,18 @@ def written_steps(values: Mapping[str, Any], search: Sequence[Path]) -> tuple[di
         if name in raw or name in SLOTS:
             problems.append(Problem(f"steps.{name}", f"'{name}' is a slot: write it at the top level as `{name}:`."))
         elif step is not None:
-            raw[name] = dict(step)
+            raw[name] = _labelled(step, values.get("label"))
     if not raw and not problems:
         problems.append(
             Problem("source", "the pipeline has no step: give it a source, e.g. source: {_target_: raypipe.Csv, path: data.csv}.")
         )
     return raw, problems
+
+
+def _labelled(step: Mapping[str, Json], label: str | None) -> dict[str, Json]:
+    """The step; a LeakCheck that names no label looks at the pipeline's."""
+    is_check = step.get("_target_") in ("raypipe.LeakCheck", LEAK_CHECK)
+    return {**step, "label": label} if is_check and label and "label" not in step else dict(step)
 
 
 def step_names(values: Mapping[str, Any]) -> list[str]:

@@ -23,7 +23,7 @@ class LeakCheck:
     table: Ref[Table] = Ref("split")
     """The step whose table is checked; it must have a split."""
     label: str | None = None
-    """The label's column; null: what the table says is its label."""
+    """The label's column; left out: the pipeline's `label`, or what the table says is its label."""
     rows: list[str] | None = None
     """Columns by whose content two rows are the same row; null: all but the keys, []: no rows are looked for."""
     keys: list[str] = field(default_factory=list)

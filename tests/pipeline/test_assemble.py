@@ -111,3 +111,16 @@ def test_how_a_source_is_taken_is_said_beside_it(tmp_path):
     whole = {"_target_": "raypipe.Ingest", "source": values["source"]}
     with pytest.raises(ConfigError, match="ingest: the source is an Ingest already"):
         assemble({**values, "source": whole, "ingest": {"changed": "replace"}}, (tmp_path,))
+
+
+@pytest.mark.parametrize(("written", "label"), [({}, "late"), ({"label": "other"}, "other"), ({"label": None}, None)])
+def test_a_leak_check_looks_at_the_pipelines_label(written: dict, label: str | None):
+    values = {
+        "name": "p",
+        "source": SOURCE,
+        "split": {"by": "hash", "key": "id"},
+        "label": "late",
+        "model": {"_target_": "raypipe.Logistic"},
+    }
+    node = assemble({**values, "steps": {"leak_check": {"_target_": "raypipe.LeakCheck", **written}}}, ()).nodes["leak_check"]
+    assert node.settings.get("label") == label
