@@ -36,7 +36,7 @@ class Aggregate:
     def check(self, where: str, table: Columns | None = None) -> list[Problem]:
         from raypipe.data.expression import Expression
         from raypipe.data.names import bytes_problems, column_problems
-        from raypipe.data.shuffle.expression import problems, ungrouped
+        from raypipe.data.shuffle.expression import over_groups, problems, ungrouped
 
         names = table.names if table else None
         found = [Problem(f"{where}.by", text) for text in (column_problems(self.by, "by") if self.by else [])]
@@ -47,7 +47,7 @@ class Aggregate:
         found += [Problem(f"{where}.make", "expected at least one new column")] if not self.make else []
         for name, sql in self.make.items():
             twice = ["the name is among `by`; take another"] if name in self.by else []
-            wrong = [*twice, *(problems(sql, names) or ungrouped(sql, self.by))]
+            wrong = [*twice, *(problems(sql, names) or over_groups(sql) or ungrouped(sql, self.by))]
             found += [Problem(f"{where}.make.{name}", text) for text in wrong]
         if self.where is not None:
             condition = Expression(self.where)

@@ -107,6 +107,13 @@ def ungrouped(sql: str, by: Sequence[str]) -> list[str]:
     ]
 
 
+def over_groups(sql: str) -> list[str]:
+    """Windows over the groups themselves: where these are dealt to several tasks, each would see its own share of them alone."""
+    if not any(node["class"] == "WINDOW" for node in nodes(tree(sql))):
+        return []
+    return [f"'{sql}' looks from one group at the others (`over`): that is a step of its own behind this one, raypipe.Window"]
+
+
 def called(node: Node) -> list[str]:
     """The functions in it, operators apart."""
     calls = (n for n in nodes(node) if n["class"] in ("FUNCTION", "WINDOW") and not n.get("is_operator"))
@@ -125,7 +132,9 @@ def _to_quote(sql: str, names: Sequence[str]) -> str:
 
 def _forbidden(node: Node) -> list[str]:
     words = {"SUBQUERY": "a SELECT of its own", "STAR": "a star", "PARAMETER": "a parameter", "LAMBDA": "a lambda"}
-    return list(dict.fromkeys(words[n["class"]] for n in nodes(node) if n["class"] in words))
+    found = [words[n["class"]] for n in nodes(node) if n["class"] in words]
+    found += [f"{name}(), which makes several rows of one" for name in called(node) if name in ("unnest", "unlist")]
+    return list(dict.fromkeys(found))
 
 
 @lru_cache(maxsize=1024)

@@ -2,7 +2,8 @@
 
 import pytest
 
-from raypipe.data.shuffle.expression import columns_read, problems, renamed, text, tree
+from raypipe.data.shuffle.expression import columns_read, over_groups, problems, renamed, text, tree
+from raypipe.steps.aggregate import Aggregate
 
 
 @pytest.mark.parametrize(
@@ -25,6 +26,7 @@ from raypipe.data.shuffle.expression import columns_read, problems, renamed, tex
         ("summ(x)", "there is no function summ(). Did you mean 'sum'?"),
         ("max(random())", "random() gives another value at each call"),
         ("max(now())", "now() gives another value at each call"),
+        ("unnest(list(x))", "holds unnest(), which makes several rows of one"),
     ],
 )
 def test_what_is_wrong_is_said(sql, told):
@@ -44,3 +46,12 @@ def test_columns_are_read_and_renamed():
     assert set(columns_read(found)) == {"a b", "s", "sum"}
     names = {"a b": "c0", "s": "c1", "sum": 'c"2'}
     assert text(renamed(found, names)) == '(sum(c0) FILTER (WHERE (c1.part > 1)) / max("c""2"))'
+
+
+def test_an_aggregate_looks_at_no_other_group():
+    assert over_groups("sum(x) / count(*)") == []
+    for sql in ("row_number() over ()", "count(*) / sum(count(*)) over ()"):
+        assert over_groups(sql) == [
+            f"'{sql}' looks from one group at the others (`over`): that is a step of its own behind this one, raypipe.Window"
+        ]
+    assert Aggregate(["x"], {"n": "count(*) / sum(count(*)) over ()"}).check("a")[0].where == "a.make.n"
