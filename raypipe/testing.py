@@ -298,6 +298,10 @@ def _transform(transform: Any, label: str | None, project_path: Path | str | Non
         step = component(lower(transform), search)
         return step if label is None else replace(step, label=label)
     entries = transform if isinstance(transform, Mapping) else {"entry": transform}
+    for name, entry in entries.items():
+        if not callable(entry) and not hasattr(entry, "problems"):
+            what = f"transform.{name}" if entries is transform else "transform"
+            raise ConfigError(f"{what} is {type(entry).__name__}, expected an entry such as raypipe.Standardize, or a function of yours")
     return Transform(label=label, entries={name: component(lower(entry), search) for name, entry in entries.items()})
 
 

@@ -251,3 +251,11 @@ def test_the_config_of_a_project_runs_with_overrides(fresh: Path):
     assert "train" not in ran.result.steps
     with pytest.raises(ConfigError, match="overrides are of a config"):
         run_pipeline(shop(), ["split.test=0.3"])
+
+
+@pytest.mark.parametrize(
+    ("transform", "told"), [("scale", "transform is str"), (None, "transform is NoneType"), ({"a": 3}, "transform.a is int")]
+)
+def test_what_is_no_transform_is_told(project: Path, transform: object, told: str):
+    with pytest.raises(ConfigError, match=f"{told}, expected an entry such as raypipe.Standardize"):
+        apply_transform(transform, ROWS)
