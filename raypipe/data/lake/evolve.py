@@ -133,7 +133,7 @@ def for_append(now: pa.Schema, rows: pa.Schema, allow: NewColumns) -> Evolution:
     new = [bare(f) for f in rows if f.name not in now.names]
     if not allow.add:
         known = [f.name for f in now]
-        advice = "allow it (new_columns.add), or leave the column out"
+        advice = "Allow it (add_columns: true), or leave the column out"
         told += [
             f"column {f.name!r}: found {type_name(f.type)}, and the table has no such column.{nearest(f.name, known)} {advice}" for f in new
         ]
@@ -309,7 +309,7 @@ def _fill_problem(column: pa.Field, allow: NewColumns) -> Iterator[str]:
     if not allow.fill:
         yield (
             f"column {column.name!r}: the table has it ({type_name(column.type)}), and the rows do not; "
-            "allow it to be filled with its default or null (new_columns.fill), or add it to the rows"
+            "allow it to be filled with its default or null (fill_columns: true), or add it to the rows"
         )
     elif not column.nullable and default_text(column) is None:
         yield f"column {column.name!r}: the rows lack it, and it takes no nulls"
@@ -318,14 +318,15 @@ def _fill_problem(column: pa.Field, allow: NewColumns) -> Iterator[str]:
 def _append_problem(old: pa.Field, found: pa.Field, allow: NewColumns) -> Iterator[str]:
     if old.type != found.type:
         if not (widens(old.type, found.type) or widens(found.type, old.type)):
-            yield f"column {old.name!r}: found {type_name(found.type)}, expected {type_name(old.type)}; cast it, or {_wider(old.type)}"
+            told = f"found {type_name(found.type)}, expected {type_name(old.type)}"
+            yield f"column {old.name!r}: {told}; cast it, or make a column of another name"
         elif not allow.widen:
             yield (
                 f"column {old.name!r}: found {type_name(found.type)}, expected {type_name(old.type)}; "
-                "cast it, or allow the wider of the two (new_columns.widen)"
+                "cast it, or allow the wider of the two (widen_columns: true)"
             )
     elif found.nullable and not old.nullable and not allow.widen:
-        yield f"column {old.name!r}: may hold nulls, and the table's takes none; allow it (new_columns.widen), or fill them"
+        yield f"column {old.name!r}: may hold nulls, and the table's takes none; allow it (widen_columns: true), or fill them"
 
 
 def _carried(old: pa.Field, new: pa.Field) -> pa.Field:

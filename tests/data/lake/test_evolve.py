@@ -154,12 +154,14 @@ def test_widening(old, new, wide):
 def test_an_append_is_refused_unless_it_is_allowed():
     rows = pa.schema([("k", pa.int32()), ("n", pa.int64()), ("x", pa.int8()), ("l", pa.list_(pa.int8()))])
     assert refused(for_append, NOW, rows, NewColumns()) == [
-        "column 'n': found int64, expected int32; cast it, or allow the wider of the two (new_columns.widen)",
-        "column 's': the table has it (string), and the rows do not; allow it to be filled with its default or null (new_columns.fill), or "
+        "column 'n': found int64, expected int32; cast it, or allow the wider of the two (widen_columns: true)",
+        "column 's': the table has it (string), and the rows do not; allow it to be filled with its default or null "
+        "(fill_columns: true), or "
         "add it to the rows",
-        "column 'l': found list<int8>, expected list<struct<a: int8>>; cast it, or that type has no wider one",
-        "column 'k': found int32, expected int64; cast it, or allow the wider of the two (new_columns.widen)",
-        "column 'x': found int8, and the table has no such column. Valid: k, l, n, s. allow it (new_columns.add), or leave the column out",
+        "column 'l': found list<int8>, expected list<struct<a: int8>>; cast it, or make a column of another name",
+        "column 'k': found int32, expected int64; cast it, or allow the wider of the two (widen_columns: true)",
+        "column 'x': found int8, and the table has no such column. Valid: k, l, n, s. "
+        "Allow it (add_columns: true), or leave the column out",
     ]
     found = for_append(NOW, rows.remove(3), NewColumns(add=True, widen=True, fill=True))
     assert found.did == ("widen 'n' from int32 to int64", "allow nulls in 'k'", "add 'x' int8")
