@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
@@ -22,6 +23,12 @@ DEFAULT = "default"
 FINISH, STOP, CONTINUE = "finish", "stop", "continue"
 
 _TIMES = ("backoff", "timeout", "deadline")
+
+RUNTIME_ENV = (
+    *("conda", "config", "container", "env_vars", "excludes", "image_uri", "java_jars", "nsight", "pip", "py_executable", "py_modules"),
+    *("rocprof_sys", "uv", "worker_process_setup_hook", "working_dir"),
+)
+"""What Ray's `runtime_env` may say. Ray itself passes over what it does not know; plugins of a cluster's own add to it."""
 
 
 @dataclass(frozen=True)
@@ -190,6 +197,8 @@ def _value_problems(at: str, name: str, value: Any, step: str, names: list[str])
         yield Problem(at, f"found {value}, expected 0 or more.")
     elif name == "resources" and any(amount < 0 for amount in (value or {}).values()):
         yield Problem(at, f"found {value}, expected amounts of 0 or more.")
+    elif name == "runtime_env" and value is not None:
+        yield from _environment_problems(at, value)
     elif name == "on_failure" and value not in (FINISH, STOP, CONTINUE) and (value not in names or value == step):
         others = [FINISH, STOP, CONTINUE, *(name for name in names if name != step)]
         what = "the step cannot be run for its own failure" if value == step else f"there is no step '{value}' to run then"
@@ -202,6 +211,19 @@ def _value_problems(at: str, name: str, value: Any, step: str, names: list[str])
         yield from (Problem(at, text) for text in notice_problems(value))
     elif name == "when" and value is not None:
         yield from _when_problems(at, value, step, names)
+
+
+def _environment_problems(at: str, value: Mapping[str, Json]) -> Iterator[Problem]:
+    for key in value if "RAY_RUNTIME_ENV_PLUGINS" not in os.environ else ():
+        if key not in RUNTIME_ENV:
+            yield Problem(f"{at}.{key}", f"unknown: Ray's runtime_env has no '{key}'.{nearest(str(key), RUNTIME_ENV)}")
+    variables = value.get("env_vars") or {}
+    if not isinstance(variables, Mapping):
+        yield Problem(f"{at}.env_vars", f"found {variables!r}, expected a mapping of names to texts.")
+        return
+    for name, found in variables.items():
+        if not isinstance(found, str):
+            yield Problem(f"{at}.env_vars.{name}", f"found {found!r}, expected text: write '{found}' in quotes.")
 
 
 def _when_problems(at: str, value: str, step: str, names: list[str]) -> Iterator[Problem]:

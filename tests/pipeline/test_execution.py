@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from raypipe.core.units import num_bytes, seconds
-from raypipe.pipeline.execution import Execution, executions
+from raypipe.pipeline.execution import RUNTIME_ENV, Execution, execution_problems, executions
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,19 @@ def test_what_is_said_of_resources_is_what_the_step_takes_and_its_tasks_reserve(
     assert execution.ray_options() == {"num_cpus": 2, "memory": 1e9, "resources": {"tpu": 1}}
     assert Execution().needs({"CPU": 1.0}) == {"CPU": 1.0}
     assert Execution().ray_options() == {}
+
+
+def test_a_runtime_env_says_only_what_ray_knows(monkeypatch: pytest.MonkeyPatch):
+    written = {"a": {"runtime_env": {"env_var": {}, "pip": ["x"], "env_vars": {"A": 5, "B": "5"}}}}
+    assert [(p.where, p.what) for p in execution_problems(written, ["a"])] == [
+        ("execution.a.runtime_env.env_var", "unknown: Ray's runtime_env has no 'env_var'. Did you mean 'env_vars'?"),
+        ("execution.a.runtime_env.env_vars.A", "found 5, expected text: write '5' in quotes."),
+    ]
+    monkeypatch.setenv("RAY_RUNTIME_ENV_PLUGINS", "[]")
+    assert [p.where for p in execution_problems(written, ["a"])] == ["execution.a.runtime_env.env_vars.A"]
+
+
+def test_what_ray_knows_of_a_runtime_env():
+    from ray.runtime_env import RuntimeEnv
+
+    assert {name.removeprefix("_") for name in RuntimeEnv.known_fields - RuntimeEnv.extensions_fields} == set(RUNTIME_ENV)
