@@ -67,6 +67,9 @@ def apply(config: dict[str, Json], override: Override) -> list[Problem]:
         return []
     value = override.value()
     old = holder.get(last)
+    if old and isinstance(old, dict) and value == {}:
+        what = f"an empty mapping is put into what is there, and changes nothing: ~{override.key_or_group} takes that out."
+        return [Problem(override.key_or_group, what)]
     holder[last] = merged(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
     return []
 

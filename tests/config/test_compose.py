@@ -199,6 +199,10 @@ OVERRIDES = {
     "~gate.thresholds.auc": ("gate.thresholds.auc", "there is nothing to take out."),
     "gate.thresholds.auc.min=high": ("gate.thresholds.auc.min", "found 'high', expected a number."),
     "+contract.columns.fare.min=3": ("contract.columns.fare.type", "missing: Column needs 'type' (str)."),
+    "transform.scale={}": (
+        "transform.scale",
+        "an empty mapping is put into what is there, and changes nothing: ~transform.scale takes that out.",
+    ),
     "contract.colums={}": ("contract.colums", "unknown: Contract takes no 'colums'. Did you mean 'columns'?"),
     "source.path=a=b": ("source.path=a=b", "the value holds `=`: quote it inside the override, 'source.path=\"a=b\"'."),
     "source.path=[a": ("source.path=[a", "the value cannot be read: quote it inside the override, 'source.path=\"[a\"'."),

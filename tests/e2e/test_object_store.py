@@ -13,7 +13,7 @@ import pytest
 from raypipe.cli.main import main
 from raypipe.core.store import Store
 
-LIFE = ("-cd", "conf", "cluster=debug", "model=booster", "model.rounds_per_epoch=5", "train.epochs=12", "gate.thresholds={}")
+LIFE = ("-cd", "conf", "cluster=debug", "model=booster", "model.rounds_per_epoch=5", "train.epochs=12", "~gate.thresholds")
 
 
 @pytest.fixture

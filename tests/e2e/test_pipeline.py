@@ -61,7 +61,7 @@ def test_a_comment_reruns_nothing_and_a_helper_reruns_from_the_transform_on(copy
 
 
 def test_killed_in_the_middle_of_training_it_goes_on_from_the_last_checkpoint(copy_of_demo: Demo, raypipe):
-    arguments = [*FLIGHTS, "train.epochs=12", "model.rounds_per_epoch=10", "cluster=debug", "gate.thresholds={}", "gate.max_drop={}"]
+    arguments = [*FLIGHTS, "train.epochs=12", "model.rounds_per_epoch=10", "cluster=debug", "~gate.thresholds", "~gate.max_drop"]
     command = [sys.executable, "-m", "raypipe", "run", *arguments]
     before = checkpoints(copy_of_demo)
     with subprocess.Popen(
