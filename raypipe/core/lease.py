@@ -6,6 +6,7 @@ import dataclasses
 import heapq
 import itertools
 import os
+import re
 import threading
 import time
 from collections.abc import Callable, Collection
@@ -183,10 +184,14 @@ def _is(project: str, key: str) -> dict[str, Any]:
     return {"of_project": project, "of_key": key}
 
 
+_FINGERPRINT = re.compile("[0-9a-f]{64}")
+
+
 def _who_holds(key: str, row: Row | Any, owner: Owner, now: float, last: float) -> str:
     since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(row.claimed_at))
+    named = "" if _FINGERPRINT.fullmatch(key) else f"{key}: "  # which step that is, its caller knows
     return (
-        f"{key[:16]}: run {row.run} is making it, process {owner.pid} on {owner.host}, since {since} "
+        f"{named}run {row.run} is making it, process {owner.pid} on {owner.host}, since {since} "
         f"(last sign of life {max(now - last, 0):.0f} s ago). Wait for it, or end that process."
     )
 

@@ -83,7 +83,7 @@ class Making:
                 return self._leased(planned, upstream)
             except LeaseHeld as held:
                 if not self.options.wait:
-                    raise
+                    raise LeaseHeld(f"step '{self.name}': {held}") from held
                 if not told:
                     self.tell(StepEvent(self.name, "waiting", "BLOCKED", str(held)))
                 told = True

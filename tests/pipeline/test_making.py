@@ -75,6 +75,7 @@ def test_a_step_that_another_run_makes_is_waited_for_and_then_a_hit(project):
     assert result.steps["a"].state == "HIT"
     assert project.log.count("a begins") == 1
     (waited,) = project.told("waiting")
+    assert waited.startswith("run ")
     assert "is making it" in waited
 
 
@@ -87,6 +88,7 @@ def test_without_waiting_the_run_leaves_with_75_and_says_who_holds_the_step(proj
     result = project.run(steps, wait=False)
     other.join()
     assert result.exit_code == 75
+    assert result.error.startswith("step 'a': run ")
     assert "is making it" in result.error
 
 
