@@ -44,5 +44,5 @@ def test_of_a_file_that_was_profiled_as_it_was_written_nothing_is_read(fresh: Pa
     assert main(["ingest", "cluster=debug", "ingest.profile=true"]) == 0
     from raypipe.data.statistics import kept
 
-    monkeypatch.setattr(kept, "read_fragment", None)
+    monkeypatch.setattr(kept, "read_coded", None)
     assert raypipe.table("churn.source").profile(["age"])["age"].num_rows == 200

@@ -1,5 +1,7 @@
 """What a function does wrong is told with its line, the file and the row."""
 
+import pickle
+
 import pyarrow as pa
 import pytest
 
@@ -89,5 +91,7 @@ def test_a_class_is_built_once():
 
 def test_it_travels_between_processes():
     error = FunctionError("wrong", Rows(1, 2, "f", "a=1"))
-    made, arguments = error.__reduce__()
-    assert str(made(*arguments)) == str(error) == "wrong. In rows 1 to 2 of f: a=1"
+    error.transient, error.trace = True, "Traceback"
+    found = pickle.loads(pickle.dumps(error))
+    assert str(found) == str(error) == "wrong. In rows 1 to 2 of f: a=1"
+    assert (found.rows, found.transient, found.trace) == (error.rows, True, "Traceback")
