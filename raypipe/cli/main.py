@@ -13,8 +13,9 @@ from types import FrameType
 
 from raypipe.cli.clusters import add as add_cluster_verbs
 from raypipe.core.errors import ConfigError, RaypipeError, Terminated, nearest
-from raypipe.core.interpreter import output_is_lost, say, uncollected
+from raypipe.core.interpreter import uncollected
 from raypipe.core.opened import closed_at_end
+from raypipe.core.streams import output_is_lost, say
 
 CONFIG = """The config is `-cd FOLDER -cn NAME` (FOLDER/NAME.yaml). Overrides follow as KEY=VALUE: `train.epochs=3` sets a value,
 `model=booster` chooses an option of a group, `~transform.hour` takes an entry out, `+steps.extra=...` adds a step."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 import atexit
 
 from raypipe.cli.main import main
-from raypipe.core.interpreter import end, leave, open_streams
+from raypipe.core.interpreter import end, leave
+from raypipe.core.streams import open_streams
 
 
 def program() -> int:

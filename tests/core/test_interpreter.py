@@ -83,18 +83,6 @@ end(3)
     assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")
 
 
-def test_without_standard_streams_nothing_is_written_to_another_file(tmp_path: Path):
-    code = f"""
-from raypipe.core.interpreter import open_streams
-open_streams()
-with open({str(tmp_path / "ledger")!r}, "w") as file:
-    print("said", flush=True)
-    file.write(str(file.fileno() > 2))
-"""
-    subprocess.run(["sh", "-c", f'"{sys.executable}" -c "$0" <&- >&- 2>&-', code], check=True)
-    assert (tmp_path / "ledger").read_text() == "True"
-
-
 def test_a_program_without_ray_ends_as_any_does():
     done = subprocess.run([sys.executable, "-c", "from raypipe.core.interpreter import end; print(end(3))"], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, "3\n")

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING
 
 from raypipe.core.artifact import Json
 from raypipe.core.errors import StoreError
-from raypipe.data.ascending import ascending, starts_of
 from raypipe.data.contract.hashed import keys_of_rows
 from raypipe.data.fragment.conform import columns_digest
 from raypipe.data.fragment.fragment import Fragment, read_row_groups
+from raypipe.data.statistics.numbers import grouped
 
 if TYPE_CHECKING:
     import numpy as np
@@ -64,14 +64,8 @@ def keys_of(store: Store, fragment: Fragment, columns: Sequence[str]) -> Keys:
 
 def once(found: np.ndarray) -> tuple[np.ndarray, Repeats]:
     """The different keys, sorted, and what came more than once."""
-    import numpy as np
-
-    if not len(found):
-        return found, Repeats(0, ())
-    ordered = ascending(found)
-    starts = starts_of(ordered)
-    different, counts = ordered[starts], np.diff(starts, append=len(ordered))
-    return different, Repeats(len(found) - len(different), tuple(different[counts > 1][:MOST_SUSPECTS].tolist()))
+    each = grouped(found)
+    return each.values, Repeats(len(found) - len(each.values), tuple(each.values[each.counts > 1][:MOST_SUSPECTS].tolist()))
 
 
 def _found(store: Store, fragment: Fragment) -> dict[tuple[str, ...], Keys]:
